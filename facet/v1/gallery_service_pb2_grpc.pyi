@@ -305,7 +305,8 @@ class GalleryServiceStub:
 
     Errors: those of the service, and
       NOT_FOUND          The gallery does not exist, or was deleted during the export (GALLERY_NOT_FOUND).
-      ABORTED            The gallery got its first consent or expiry during the export (EXPORT_OUTDATED).
+      ABORTED            The gallery got its first consent or expiry during the export, or subjects were merged,
+                         a template moved, or that undone: repeat it (EXPORT_OUTDATED).
       RESOURCE_EXHAUSTED The maximum number of exports is running, or another one has taken the place of this one
                          (TOO_MANY_TRANSFERS, with RetryInfo).
       DEADLINE_EXCEEDED  The client reads nothing, or below the minimum pace (TRANSFER_STALLED).
@@ -734,7 +735,8 @@ class GalleryServiceAsyncStub(GalleryServiceStub):
 
     Errors: those of the service, and
       NOT_FOUND          The gallery does not exist, or was deleted during the export (GALLERY_NOT_FOUND).
-      ABORTED            The gallery got its first consent or expiry during the export (EXPORT_OUTDATED).
+      ABORTED            The gallery got its first consent or expiry during the export, or subjects were merged,
+                         a template moved, or that undone: repeat it (EXPORT_OUTDATED).
       RESOURCE_EXHAUSTED The maximum number of exports is running, or another one has taken the place of this one
                          (TOO_MANY_TRANSFERS, with RetryInfo).
       DEADLINE_EXCEEDED  The client reads nothing, or below the minimum pace (TRANSFER_STALLED).
@@ -1286,7 +1288,8 @@ class GalleryServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors: those of the service, and
           NOT_FOUND          The gallery does not exist, or was deleted during the export (GALLERY_NOT_FOUND).
-          ABORTED            The gallery got its first consent or expiry during the export (EXPORT_OUTDATED).
+          ABORTED            The gallery got its first consent or expiry during the export, or subjects were merged,
+                             a template moved, or that undone: repeat it (EXPORT_OUTDATED).
           RESOURCE_EXHAUSTED The maximum number of exports is running, or another one has taken the place of this one
                              (TOO_MANY_TRANSFERS, with RetryInfo).
           DEADLINE_EXCEEDED  The client reads nothing, or below the minimum pace (TRANSFER_STALLED).

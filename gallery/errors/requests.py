@@ -95,10 +95,17 @@ class InvalidImport(GalleryError):
 
 
 class ExportOutdated(GalleryError):
-    """A gallery got its first consent or expiry while it was exported to a file without columns for them."""
+    """An exported file would lack something because of what happened during the export.
+
+    The gallery got its first consent or expiry, and the file has no columns for them; or templates went to other
+    subjects, from pages that were not exported yet to some that were, or the other way round.
+    """
 
     kind, reason = "conflict", "EXPORT_OUTDATED"
 
     def __init__(self, gallery_id: str) -> None:
-        super().__init__(f"gallery {gallery_id!r} got its first consent or expiry during the export: repeat it")
+        super().__init__(
+            f"gallery {gallery_id!r} got its first consent or expiry, or a correction of who is who, during the "
+            "export: repeat it"
+        )
         self.gallery_id = gallery_id

@@ -272,6 +272,12 @@ class ChangeLog(Protocol):
     def subjects_of_templates(self, gallery_id: str, template_ids: Sequence[str]) -> Mapping[str, str]:
         """Return the subjects of those templates that exist and have not expired."""
 
+    def mark(self, gallery_id: str) -> str | None:
+        """Return what differs after every correction and every undoing, also after those that are erased since.
+
+        ``None`` while one is being made. If two marks are equal, no template went to another subject in between.
+        """
+
     def rearrange(self, gallery_id: str, wanted: Rearrangement) -> None:
         """Make a correction, or undo one."""
 

@@ -37,7 +37,8 @@ def export_pieces(store: Store, gallery: Gallery, *, dimension: int) -> Iterator
 
     Templates that are enrolled or deleted during the export may be in the file or not; all others are. A subject has
     one name in the file, even if it is renamed during the export. A pair of subjects is in the file if they were told
-    apart before and after the export.
+    apart before and after the export. Templates that go from one subject to another could be missing, or be in the file
+    twice, so a merge, a move, or the undoing of one ends the export.
 
     Args:
         store: the gallery's store.
@@ -46,9 +47,13 @@ def export_pieces(store: Store, gallery: Gallery, *, dimension: int) -> Iterator
 
     Raises:
         GalleryNotFound: the gallery was deleted during the export.
-        ExportOutdated: the gallery got its first consent or expiry during the export.
+        ExportOutdated: the gallery got its first consent or expiry during the export, or subjects were merged,
+            templates moved, or such a correction undone.
         StorageError: the store cannot be read.
     """
+    mark = store.changes.mark(gallery.gallery_id)
+    if mark is None:
+        raise ExportOutdated(gallery.gallery_id)
     has_terms = gallery.policy != NO_POLICY or store.has_terms(gallery.gallery_id)
     paired = store.distinct_pairs(gallery.gallery_id)
     version = WITH_PAIRS if paired else WITH_TERMS if has_terms else VERSION
@@ -72,6 +77,8 @@ def export_pieces(store: Store, gallery: Gallery, *, dimension: int) -> Iterator
     if store.gallery(gallery.gallery_id).create_time != gallery.create_time:
         raise GalleryNotFound(gallery.gallery_id)
     pairs = paired & store.distinct_pairs(gallery.gallery_id)
+    if store.changes.mark(gallery.gallery_id) != mark:
+        raise ExportOutdated(gallery.gallery_id)
     in_file = [(places[one], places[other]) for one, other in pairs if one in places and other in places]
     yield from _split(writer.finish(in_file), writer.templates)
 

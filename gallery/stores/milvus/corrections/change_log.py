@@ -9,7 +9,7 @@ from datetime import datetime
 from gallery.errors import SubjectNotFound, TooManyTemplates, UndoConflict
 from gallery.records.changes import MovedTemplate, Rearrangement, StoredChange
 from gallery.stores.milvus.connection import MilvusConnection, Row, quoted, quoted_all
-from gallery.stores.milvus.corrections.claims import INTERRUPTED_AFTER, Claims
+from gallery.stores.milvus.corrections.claims import Claims, is_recent
 from gallery.stores.milvus.corrections.distinct_pairs import DistinctRows
 from gallery.stores.milvus.corrections.intents import Intent, final_text, from_row, intent_of, is_unfinished, to_text
 from gallery.stores.milvus.corrections.moving import TemplateMover
@@ -20,7 +20,7 @@ from gallery.stores.milvus.removal import remove_templates
 from gallery.stores.milvus.rows import id_of, row_id, subject_of, subject_row, template_of
 from gallery.stores.milvus.schema import MAX_CHANGE, Collections, with_no_vector
 from gallery.stores.milvus.subject_templates import SubjectTemplates, of_subject
-from gallery.times import from_microseconds, microseconds_ago, new_id, now, to_microseconds
+from gallery.times import from_microseconds, new_id, now, to_microseconds
 
 _KIND = "changes"
 _FIELDS = ("request", "one", "other", "until", "text")
@@ -34,8 +34,8 @@ class MilvusChangeLog:
     and its old id again when that is undone. The whole correction is written first, as an :class:`Intent` in the row of
     its change. Templates are copied before the old ones are removed, a subject is removed last, and the row becomes
     that of a finished change. If the process dies in between, nothing is lost, and some templates may belong to both
-    subjects. :meth:`finish` does the rest: every step may be repeated. One server at a time does that, see
-    :class:`Claims`.
+    subjects. :meth:`finish` does the rest: every step may be repeated. One thread of one server at a time does
+    that, see :class:`Claims`.
 
     Args:
         milvus: the connection.
@@ -112,6 +112,10 @@ class MilvusChangeLog:
             }
         return found
 
+    def mark(self, gallery_id: str) -> str | None:
+        """See :meth:`gallery.stores.base.ChangeLog.mark`."""
+        return self._claims.mark(self._locator.find(gallery_id, strong=True))
+
     def rearrange(self, gallery_id: str, wanted: Rearrangement) -> None:
         """See :meth:`gallery.stores.base.ChangeLog.rearrange`; the class says how it is interrupted.
 
@@ -157,7 +161,7 @@ class MilvusChangeLog:
         location = self._locator.find(gallery_id)
         for row in self._rows(location, f"until <= {to_microseconds(until)} and text != ''"):
             if is_unfinished(row):
-                if from_row(row, gallery_id).began > microseconds_ago(INTERRUPTED_AFTER):
+                if is_recent(from_row(row, gallery_id).began):
                     continue
                 self._finish(location, gallery_id, id_of(row))
             erased = StoredChange(id_of(row), "", _holders(row), from_microseconds(row["until"]), "")

@@ -1,8 +1,9 @@
-"""Claims of servers to a correction: one of them makes it, or does the rest of it."""
+"""Claims of servers to a correction: one of them makes it, or does the rest of it; and the mark of the last one."""
 
 from __future__ import annotations
 
 import secrets
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -12,22 +13,26 @@ from gallery.stores.milvus.connection import MilvusConnection, quoted
 from gallery.stores.milvus.gallery_location import GalleryLocation
 from gallery.stores.milvus.rows import row_id
 from gallery.stores.milvus.schema import Collections, with_no_vector
-from gallery.times import microseconds_ago, now, to_microseconds
+from gallery.times import microseconds_of, now, to_microseconds
 
 INTERRUPTED_AFTER = timedelta(minutes=1)
-"""A correction that began longer ago than this is no longer being made. The clocks of servers must differ by much
-less."""
+"""A correction that began longer ago than this is no longer being made, and one that begins later than this from now
+was begun by a clock that was wrong. The clocks of servers must differ by much less."""
 
 _KIND = "changes"
+# No request id begins with a blank.
+_CLAIM = " claim "
+_MARK = " mark "
 
 
 class Claims:
-    """Lets one server at a time work on a change.
+    """Lets one thread of one server at a time work on a change.
 
     A server writes a claim first, and then reads those of others. Of several servers that do so at the same moment, all
     but at most one see another's claim and give up. The claim of a server that died counts for
-    :data:`INTERRUPTED_AFTER`. Claims are rows beside those of the changes, without subjects and texts, so no list of
-    changes has them.
+    :data:`INTERRUPTED_AFTER`; that server itself may go on at once. With a claim goes the mark of its gallery, which
+    tells that templates have moved since. Both are rows beside those of the changes, without subjects and texts, so no
+    list of changes has them.
 
     Args:
         milvus: the connection.
@@ -38,18 +43,48 @@ class Claims:
         self._milvus = milvus
         self._collections = collections
         self._server = secrets.token_hex(8)
+        self._lock = threading.Lock()
+        self._held: set[str] = set()
 
     @contextmanager
     def held(self, location: GalleryLocation, change_id: str) -> Iterator[None]:
         """Hold the claim to a change.
 
         Raises:
-            ChangeUnderWay: another server has it, or had it a moment ago.
+            ChangeUnderWay: another thread or server has it, or another server had it a moment ago.
         """
-        collection, claimed = self._collections.ensure(_KIND), f"claim {change_id}"
         mine = row_id(location.key, f"{change_id} {self._server}")
-        row = {"id": mine, "gallery": location.key, "request": claimed, "one": "", "other": "", "text": ""}
-        self._milvus.upsert(collection, [with_no_vector(row | {"until": to_microseconds(now())})])
+        with self._lock:
+            if mine in self._held:
+                raise ChangeUnderWay
+            self._held.add(mine)
+        try:
+            with self._claimed(location, f"{_CLAIM}{change_id}", mine):
+                yield
+        finally:
+            self._held.discard(mine)
+
+    def mark(self, location: GalleryLocation) -> str | None:
+        """Return the mark of a gallery; ``None`` while somebody holds a claim to a change of it."""
+        collection = self._collections.find(_KIND)
+        if collection is None:
+            return ""
+        mark, where = "", f"{location.filter} and request like ' %'"
+        for row in self._milvus.query(collection, where, ("request", "until"), strong=True):
+            if row["request"].startswith(_MARK):
+                mark = row["request"]
+            elif is_recent(row["until"]):
+                return None
+        return mark
+
+    @contextmanager
+    def _claimed(self, location: GalleryLocation, claimed: str, mine: str) -> Iterator[None]:
+        collection = self._collections.ensure(_KIND)
+        row = {"gallery": location.key, "one": "", "other": "", "until": to_microseconds(now()), "text": ""}
+        claim = row | {"id": mine, "request": claimed}
+        mark = row | {"id": row_id(location.key, _MARK), "request": f"{_MARK}{secrets.token_hex(8)}"}
+        # Both at once: who sees the mark of before sees no template moved, and who sees the claim knows that some may.
+        self._milvus.upsert(collection, [with_no_vector(each) for each in (claim, mark)])
         finished = [mine]
         try:
             of_change = f"{location.filter} and request == {quoted(claimed)}"
@@ -58,10 +93,15 @@ class Claims:
                 for each in self._milvus.query(collection, of_change, ("id", "until"), strong=True)
                 if each["id"] != mine
             ]
-            if any(each["until"] > microseconds_ago(INTERRUPTED_AFTER) for each in others):
+            if any(is_recent(each["until"]) for each in others):
                 raise ChangeUnderWay
             yield
             finished += [each["id"] for each in others]
         finally:
             with suppress(StorageError):
                 self._milvus.delete(collection, finished)
+
+
+def is_recent(began: int) -> bool:
+    """Tell whether what began at a time, in microseconds since 1970, may still be going on."""
+    return abs(to_microseconds(now()) - began) < microseconds_of(INTERRUPTED_AFTER)

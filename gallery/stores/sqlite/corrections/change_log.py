@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
@@ -38,6 +39,8 @@ class SqliteChangeLog:
         self._reading = reading
         self._writing = writing
         self._encryption = encryption
+        self._made: Counter[int] = Counter()
+        """Corrections and undoings by gallery key, since the file was opened: no other process makes any."""
 
     def change(self, gallery_id: str, change_id: str) -> StoredChange | None:
         """See :meth:`gallery.stores.base.ChangeLog.change`."""
@@ -92,6 +95,11 @@ class SqliteChangeLog:
                     found[template_id] = row[2]
         return found
 
+    def mark(self, gallery_id: str) -> str:
+        """See :meth:`gallery.stores.base.ChangeLog.mark`."""
+        with self._reading() as connection:  # which waits for the end of a transaction
+            return str(self._made[gallery_key_of(connection, gallery_id)])
+
     def rearrange(self, gallery_id: str, wanted: Rearrangement) -> None:
         """See :meth:`gallery.stores.base.ChangeLog.rearrange`."""
         with self._writing(erases=True) as connection:
@@ -123,6 +131,7 @@ class SqliteChangeLog:
                 connection.execute("DELETE FROM subjects WHERE key = ?", (from_key,))
                 add_to_counts(connection, gallery_key, subjects=-1)
             _write_change(connection, gallery_key, wanted.change, sealer)
+            self._made[gallery_key] += 1
 
     def finish(
         self,

@@ -174,3 +174,25 @@ def test_outcomes_that_name_a_merged_subject_are_kept_as_counts_even_if_its_id_r
     for left in (right, mistaken):
         assert left.is_forgotten
         assert not left.subjects
+
+
+def test_the_mark_differs_after_every_correction_whatever_becomes_of_it(
+    store: Store, galleries: Galleries, here: str, clock: ClockAhead
+) -> None:
+    marks = [store.changes.mark(here)]
+    merged = galleries.corrections.merge(here, "ann", "bob").change
+    marks.append(store.changes.mark(here))
+    galleries.corrections.undo(here, merged.change_id)
+    marks.append(store.changes.mark(here))
+    template = galleries.list_templates(here, "cid", page_size=1).items[0].template_id
+    galleries.corrections.move(here, template, from_id="cid", into_id="bob")
+    marks.append(store.changes.mark(here))
+    galleries.corrections.set_distinct(here, "ann", "cid", is_distinct=True)
+    galleries.delete_subject(here, "bob")
+    clock.ahead = timedelta(days=31)
+    galleries.retention.erase()
+    assert store.changes.mark(here) == marks[-1]
+    assert None not in marks
+    assert len(set(marks)) == 4
+    other = galleries.create_gallery("", display_name="", threshold=0.5).gallery_id
+    assert store.changes.mark(other) is not None

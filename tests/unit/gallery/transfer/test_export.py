@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import uuid
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from gallery.errors import GalleryNotFound
+from gallery.errors import ExportOutdated, GalleryNotFound
 from gallery.galleries import Galleries
 from gallery.records.subjects import renaming
 from gallery.records.templates import StoredFace
@@ -157,3 +158,54 @@ def test_a_gallery_deleted_during_an_export_ends_it(galleries: Galleries, store:
             galleries.create_gallery("g", display_name="", threshold=0.5)
         with pytest.raises(GalleryNotFound):
             list(pieces)
+
+
+FIRST, NEXT, LAST = "s00000", "s00001", f"s{GROUP_LINES:05}"
+
+
+def merge_and_forget(galleries: Galleries) -> None:
+    galleries.corrections.merge("g", FIRST, LAST)
+    galleries.delete_subject("g", LAST)
+
+
+def undo(galleries: Galleries) -> None:
+    (merged,) = galleries.corrections.list_changes("g", page_size=5).items
+    galleries.corrections.undo("g", merged.change_id)
+
+
+@pytest.mark.parametrize(
+    "correct",
+    [
+        lambda galleries: galleries.corrections.merge("g", FIRST, LAST),
+        lambda galleries: galleries.corrections.merge("g", LAST, FIRST),
+        lambda galleries: galleries.corrections.move("g", str(uuid.UUID(int=1)), from_id=FIRST, into_id=LAST),
+        undo,
+        merge_and_forget,
+    ],
+    ids=["merge into a later page", "merge into an earlier page", "move", "undo", "merge and forget"],
+)
+def test_a_correction_during_an_export_ends_it(
+    galleries: Galleries, store: SqliteStore, correct: Callable[[Galleries], object]
+) -> None:
+    store_gallery(store, people(GROUP_LINES + 1, templates=1))
+    galleries.corrections.merge("g", f"s{GROUP_LINES - 1:05}", NEXT)
+    pieces = galleries.transfer.export_gallery("g")
+    next(pieces)
+    correct(galleries)
+    with pytest.raises(ExportOutdated, match="repeat it"):
+        list(pieces)
+    again = import_into(galleries, exported_from(galleries))
+    assert again.template_count == galleries.get_gallery("g").template_count
+
+
+def test_a_correction_that_nothing_is_kept_of_ends_an_export_as_well(store: SqliteStore) -> None:
+    galleries = Galleries(
+        store, contract=CONTRACT, dimension=DIMENSION, max_templates_per_subject=10, undo_for=timedelta(0)
+    )
+    store_gallery(store, people(GROUP_LINES + 1, templates=1))
+    pieces = galleries.transfer.export_gallery("g")
+    next(pieces)
+    galleries.corrections.merge("g", LAST, FIRST)
+    with pytest.raises(ExportOutdated):
+        list(pieces)
+    galleries.close()
