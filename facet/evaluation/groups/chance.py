@@ -20,7 +20,7 @@ _AT_ONCE = 1_000_000
 MIDDLE = (0.1, 0.9)
 """Quantiles of the trials per person, between which groups must overlap."""
 
-Verdict = Literal["higher", "lower", "within chance", "not comparable", "too few people"]
+Verdict = Literal["higher", "lower", "within chance", "no errors", "not comparable", "too few people"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,7 @@ class Chance:
             could be one of pictures.
         too_few: the places of groups with so few people, or people with errors, that no difference would be beyond
             chance.
+        without_errors: whether no group that can be compared has an error.
         note: why there is no probability; empty if there is one.
     """
 
@@ -45,6 +46,7 @@ class Chance:
     higher: dict[int, bool]
     incomparable: tuple[int, ...] = ()
     too_few: tuple[int, ...] = ()
+    without_errors: bool = False
     note: str = ""
 
     def verdict(self, group: int, level: float) -> Verdict | None:
@@ -55,6 +57,8 @@ class Chance:
             return "too few people"
         if group not in self.by_group:
             return None
+        if self.without_errors:
+            return "no errors"
         if self.by_group[group] > level:
             return "within chance"
         return "higher" if self.higher[group] else "lower"
@@ -102,10 +106,11 @@ def chance_of(
         return Chance(None, {}, {}, incomparable, note="no groups can be compared")
     errors = errors[tested]
     if errors.all() or not errors.any():
-        return Chance(1.0, dict.fromkeys(present, 1.0), dict.fromkeys(present, False), incomparable)
+        equal, none_higher = dict.fromkeys(present, 1.0), dict.fromkeys(present, False)
+        return Chance(1.0, equal, none_higher, incomparable, without_errors=not errors.any())
     people = _People.of(errors, ends[np.tile(tested, repeats)], of_ends[np.tile(tested, repeats)])
     if note := _too_few(people, repeats, level):
-        return Chance(None, {}, {}, incomparable, tuple(present), note)
+        return Chance(None, {}, {}, incomparable, tuple(present), note=note)
     rng = np.random.default_rng(seed)
     if second is None:
         observed, largest = _of_people(people, rng)

@@ -75,6 +75,8 @@ def group_report(
         summaries = {}
         for rate in rates:
             chance = chances[rate.trials.name]
+            if chance.p is None:
+                found |= {name: none(chance.note) for name in (rate.ratio_name, rate.to_mean_name)}
             figures |= {name: found[name] for name in (rate.ratio_name, rate.to_mean_name)} | {rate.p_name: chance.p}
             beyond = chance.p is not None and chance.p * tests <= LEVEL
             summaries[rate.trials.name] = _summary(rate, found, chance, beyond=beyond)
@@ -86,6 +88,7 @@ def group_report(
                 name = rate.trials.name
                 row[name] = found[rate.figure_name(group)]
                 row |= {f"{name}_errors": int(errors[place]), f"{name}_trials": int(counted[place])}
+                row[f"{name}_people"] = int(rate.people[place])
                 row[f"{name}_verdict"] = chances[name].verdict(place, LEVEL / tests)
                 if rate.trials.second is not None:
                     row[ACROSS] = _across(rate, group, identities)

@@ -12,6 +12,7 @@ from facet.evaluation.groups.attributes import NOT_STATED
 from facet.evaluation.groups.report import ACROSS
 from facet.evaluation.report.document import Report
 from facet.evaluation.report.plots import COLOURS, DEPLOYED, Plot, svg
+from facet.terminal.counts import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,6 +23,12 @@ _MAX_GROUPS = 40
 """Groups on a page or in a plot, those with most people."""
 BEYOND = ("higher", "lower")
 """The verdicts on a group that differs beyond chance."""
+EXPLAINED = (
+    "max/min and max/geometric mean add half an error at the overall rate to every group, so that a group without "
+    "errors has a ratio: they are nearer to 1 than the quotients of the rates in the table.",
+    "Within chance means that these people show no difference. It is no proof that the groups are equal.",
+)
+"""What a reader of ratios and verdicts must know."""
 _NAMES = {
     "fnir": "FNIR: enrolled people missed",
     "fpir": "FPIR: unknown people taken for somebody",
@@ -65,7 +72,7 @@ def describe_rates(section: Mapping[str, Any]) -> Iterator[str]:
                 f"{name}: {', '.join(apart)}: not comparable, because their people have more or fewer trials each than "
                 "those of the other groups"
             )
-        if found["p"] is None and found["ratio"]["value"] is None:
+        if found["p"] is None:
             yield f"{name}: {found['note']}"
             continue
         if found["ratio"].get("note"):
@@ -73,10 +80,9 @@ def describe_rates(section: Mapping[str, Any]) -> Iterator[str]:
             continue
         ratio, mean = (_with_interval(found[key]) for key in ("ratio", "to_mean"))
         chance = "beyond chance" if found["beyond_chance"] else "within chance"
-        verdict = found["note"] if found["p"] is None else f"{chance} (p = {found['p']:.4f})"
         yield (
             f"{name}: highest in {found['highest']}, lowest in {found['lowest']}: max/min {ratio}, "
-            f"max/geometric mean {mean}; {verdict}"
+            f"max/geometric mean {mean}; {chance} (p = {found['p']:.4f})"
         )
 
 
@@ -86,6 +92,11 @@ def describe_not_stated(section: Mapping[str, Any]) -> Iterator[str]:
     if subjects:
         more = f", and {len(subjects) - _NAMED} more" if len(subjects) > _NAMED else ""
         yield f"not stated: {len(subjects)} of {len(section['of'])} subjects: {', '.join(subjects[:_NAMED])}{more}"
+
+
+def describe_counts(row: Mapping[str, Any], rate: str) -> tuple[str, str]:
+    """The errors of a group among its trials, and the number of people whose trials they are."""
+    return f"{row[f'{rate}_errors']} of {row[f'{rate}_trials']}", counted(row[f"{rate}_people"], "person")
 
 
 def describe_missing(figure: Mapping[str, Any]) -> str:
@@ -98,7 +109,7 @@ def _section(attribute: str, section: Mapping[str, Any]) -> GroupSection:
     shown = [*rates, *([ACROSS] if section["rows"] and ACROSS in section["rows"][0] else [])]
     most = sorted(section["rows"], key=lambda row: -row["subjects"])[:_MAX_GROUPS]
     rows = [row for row in section["rows"] if row in most]
-    columns = ["group", "people"]
+    columns = ["group"]
     for name in shown:
         columns += [name.replace("_", " "), *(("errors", "verdict") if name in rates else ())]
     return GroupSection(
@@ -112,11 +123,11 @@ def _section(attribute: str, section: Mapping[str, Any]) -> GroupSection:
 
 
 def _row(row: Mapping[str, Any], shown: Sequence[str], rates: Sequence[str]) -> tuple[Any, ...]:
-    cells: list[Any] = [row["group"], row["subjects"]]
+    cells: list[Any] = [row["group"]]
     for name in shown:
         cells.append(row[name] if row[name]["value"] is not None else describe_missing(row[name]))
         if name in rates:
-            cells += [f"{row[f'{name}_errors']} of {row[f'{name}_trials']}", row[f"{name}_verdict"]]
+            cells += [", ".join(describe_counts(row, name)), row[f"{name}_verdict"]]
     return tuple(cells)
 
 

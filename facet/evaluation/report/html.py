@@ -11,7 +11,7 @@ from typing import Any
 from facet.evaluation.groups.rates import MIN_PEOPLE
 from facet.evaluation.report.document import Report, describe_refused, describe_stop, is_by_group
 from facet.evaluation.report.glossary import meaning
-from facet.evaluation.report.group_section import group_sections
+from facet.evaluation.report.group_section import EXPLAINED, group_sections
 from facet.evaluation.report.plots import plots
 from facet.evaluation.report.thumbnails import thumbnail
 from facet.terminal.counts import counted
@@ -89,6 +89,7 @@ def render(report: Report, pictures: Mapping[str, Path]) -> str:
         groups=group_sections(report),
         formatted=formatted,
         min_people=MIN_PEOPLE,
+        explained=EXPLAINED,
         tables={_words(name): _table(rows) for name, rows in report["tables"].items() if rows},
         mistakes={
             _words(kind): [_mistake(kind, each, pictures) for each in found]

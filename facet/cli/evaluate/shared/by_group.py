@@ -12,7 +12,14 @@ from facet.cli.evaluate.shared.output import stacked
 from facet.evaluation.groups.attributes import Attribute, read_attributes
 from facet.evaluation.groups.report import ACROSS
 from facet.evaluation.report.document import Report
-from facet.evaluation.report.group_section import BEYOND, describe_missing, describe_not_stated, describe_rates
+from facet.evaluation.report.group_section import (
+    BEYOND,
+    EXPLAINED,
+    describe_counts,
+    describe_missing,
+    describe_not_stated,
+    describe_rates,
+)
 from facet.terminal import console, tables
 
 
@@ -31,21 +38,24 @@ def provenance_of(path: Path | None) -> dict[str, Any]:
 
 
 def show(report: Report) -> None:
-    """Print a table for each attribute, the worst ratios, and who has no group."""
+    """Print a table for each attribute, the worst ratios, who has no group, and how to read all that."""
     for attribute, section in report.get("groups", {}).items():
         rates = [*section["rates"]]
         columns = [*rates, *([ACROSS] if ACROSS in section["rows"][0] else [])]
         headings = (column for name in columns for column in (name, *(("errors",) if name in rates else ())))
-        table = tables.table(attribute, tables.number("people"), *headings, title=f"Error by {attribute}")
+        table = tables.table(attribute, *headings, title=f"Error by {attribute}")
         for row in section["rows"]:
             cells = []
             for name in columns:
                 cells.append(_cell(row, name))
                 if name in rates:
-                    cells.append(f"{row[f'{name}_errors']} of {row[f'{name}_trials']}")
-            table.add_row(row["group"], str(row["subjects"]), *cells)
+                    cells.append("\n".join(describe_counts(row, name)))
+            table.add_row(row["group"], *cells)
         console.out.print(table)
         for sentence in (*describe_rates(section), *describe_not_stated(section)):
+            console.out.print(sentence)
+    if report.get("groups"):
+        for sentence in EXPLAINED:
             console.out.print(sentence)
 
 

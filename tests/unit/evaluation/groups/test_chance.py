@@ -81,10 +81,10 @@ def test_a_single_group_is_not_outcome() -> None:
     assert (found.p, found.verdict(0, 0.05)) == (None, None)
 
 
-@pytest.mark.parametrize("rate", [0.0, 1.0])
-def test_groups_without_errors_or_without_successes_do_not_differ(rate: float) -> None:
+@pytest.mark.parametrize(("rate", "verdict"), [(0.0, "no errors"), (1.0, "within chance")])
+def test_groups_without_errors_or_without_successes_do_not_differ(rate: float, verdict: str) -> None:
     found = outcome(np.random.default_rng(4), [rate, rate])
-    assert (found.p, found.verdict(0, 0.05), found.verdict(1, 0.05)) == (1.0, "within chance", "within chance")
+    assert (found.p, found.verdict(0, 0.05), found.verdict(1, 0.05)) == (1.0, verdict, verdict)
 
 
 def test_one_person_who_resembles_everybody_is_no_difference_of_groups() -> None:

@@ -16,7 +16,7 @@ from facet.evaluation.intervals import Identities
 from facet.evaluation.report.compare import compare
 from facet.evaluation.report.document import Report, document
 from facet.evaluation.report.gate import parse_requirement
-from facet.evaluation.report.group_section import describe_not_stated, describe_rates
+from facet.evaluation.report.group_section import describe_counts, describe_not_stated, describe_rates
 
 GROUPS = {"a": 40, "b": 30, "small": 4}
 
@@ -68,6 +68,20 @@ def test_rates_of_groups_count_the_probes_of_their_subjects() -> None:
     assert report["fpir[kind=a]"]["value"] == 0.0
 
 
+def test_each_rate_of_a_group_counts_its_own_people() -> None:
+    of = {f"{group}{number}": group for group in "ab" for number in range(30)}
+    items = [
+        {"image": name, "subject": name, "mated": mated, "similarity": 0.5, "matched": mated, "rank": int(mated)}
+        for name in of
+        for mated in [int(name[1:]) < 20]
+    ]
+    outcomes = Outcomes.from_items(items)
+    found = group_report([Attribute("kind", of)], of_searches(outcomes), Identities(outcomes.subjects, seed=0), seed=0)
+    (first, _) = found.sections["kind"]["rows"]
+    assert (first["subjects"], first["fnir_people"], first["fpir_people"]) == (30, 20, 10)
+    assert describe_counts(first, "fpir") == ("0 of 10", "10 people")
+
+
 def test_a_small_group_has_no_figure_but_its_counts() -> None:
     report = searched({"small": 4})
     assert report["fnir[kind=small]"]["value"] is None
@@ -90,7 +104,10 @@ def test_two_people_with_errors_are_too_few_to_tell_whether_their_group_differs(
     assert report["fnir_p[kind]"] is None
     assert (row(report, "a")["fnir_verdict"], row(report, "small")["fnir_verdict"]) == ("too few people", None)
     said, _ = describe_rates(report["groups"]["kind"])
-    assert said.endswith("; too few people to tell: 2 with errors")
+    assert said == "fnir: too few people to tell: 2 with errors"
+    assert report["fnir_ratio[kind]"]["value"] is report["fnir_to_mean[kind]"]["value"] is None
+    unmet = parse_requirement("fnir_ratio[kind]<=2").failure(report)
+    assert unmet == "fnir_ratio[kind]<=2: fnir_ratio[kind] has no value (too few people to tell: 2 with errors)"
 
 
 def test_a_single_group_of_enough_people_is_compared_with_none() -> None:
