@@ -163,7 +163,7 @@ class Galleries:
         )
         with self._registry.create_lock:
             self._store.create_gallery(gallery)
-            self._registry.add(gallery)
+            self._registry.add_created(gallery)
         return gallery
 
     def get_gallery(self, gallery_id: str) -> Gallery:

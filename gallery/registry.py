@@ -7,11 +7,11 @@ import sys
 import threading
 import time
 from collections.abc import Hashable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from gallery.errors import ContractMismatch, GalleryNotFound, StorageUnavailable
+from gallery.errors import ContractMismatch, GalleryNotFound, StorageError, StorageUnavailable
 from gallery.index.memory_index import MemoryIndex
 from gallery.index.protocol import Index
 from gallery.records.calibrations import Calibration, calibration_status
@@ -270,6 +270,14 @@ class GalleryRegistry:
         )
         self._galleries[gallery.gallery_id] = opened
         return opened
+
+    def add_created(self, gallery: Gallery, filled: MemoryIndex | None = None) -> None:
+        """Open a gallery that was just stored; if that fails, it is there all the same, and is opened when it is used.
+
+        See :meth:`add` for the arguments.
+        """
+        with suppress(StorageError, GalleryNotFound):
+            self.add(gallery, filled)
 
     def remove(self, gallery_id: str) -> None:
         """Close a gallery that is no longer in the store."""

@@ -104,7 +104,7 @@ class GalleryTransfer:
             add_lines(reader, importing, index, gallery, check)
             with self._registry.create_lock:
                 imported = importing.commit()
-                self._registry.add(imported, index)
+                self._registry.add_created(imported, index)
                 return imported
         except BaseException:
             importing.abort()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import sqlite3
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from gallery.errors import ContractMismatch, GalleryExists, GalleryNotFound, InvalidImport
+from gallery.errors import ContractMismatch, GalleryExists, GalleryNotFound, InvalidImport, StorageUnavailable
 from gallery.galleries import Galleries
 from gallery.records.galleries import ThresholdSource
 from gallery.stores.sqlite.sqlite_store import SqliteStore
@@ -114,3 +115,21 @@ def test_an_interrupted_import_leaves_nothing(galleries: Galleries, store: Sqlit
         galleries.transfer.import_gallery(io.BytesIO(data), "copy", check=check)
     assert [each.gallery_id for each in galleries.list_galleries(page_size=10).items] == ["g"]
     assert import_into(galleries, data).template_count == 3 * GROUP_LINES
+
+
+def test_a_gallery_that_cannot_be_read_just_after_its_import_is_there(galleries: Galleries, store: SqliteStore) -> None:
+    def no_pairs(_: int, table: str | None, *_others: str | None) -> int:
+        return sqlite3.SQLITE_DENY if table == "distinct_pairs" else sqlite3.SQLITE_OK
+
+    faces = people(3)
+    store_gallery(store, faces)
+    data = exported_from(galleries)
+    store.database.connection.set_authorizer(no_pairs)
+    created, imported = galleries.create_gallery("new", display_name=""), import_into(galleries, data)
+    with pytest.raises(StorageUnavailable):
+        store.distinct_pairs("copy")
+    store.database.connection.set_authorizer(None)
+    assert [galleries.get_gallery(each) for each in ("new", "copy")] == [created, imported]
+    for gallery_id, found in (("new", 0), ("copy", 1)):
+        (answer,) = galleries.search(gallery_id, np.asarray(faces[0].embedding)[None], top_k=1)
+        assert len(answer.candidates) == found
