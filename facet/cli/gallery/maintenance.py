@@ -142,8 +142,12 @@ def _failures(source: Path) -> Iterator[None]:
     """Explain the errors of a command that reads the database ``source``; refuse an exported gallery first."""
     with suppress(OSError), source.open("rb") as file:
         if file.read(len(_PARQUET)) == _PARQUET:
-            check = spelled(f"facet gallery import {shlex.quote(str(source))} --dry-run")
-            console.fail(f"{source} is an exported gallery, not a database: check it with {check}", console.USAGE)
+            command = spelled(f"facet gallery import {shlex.quote(str(source))} --gallery NAME")
+            console.fail(
+                f"{source} is an exported gallery, not a database. To import it under a name that is free: {command}; "
+                "--dry-run only checks it",
+                console.USAGE,
+            )
     try:
         yield
     except FileExistsError as error:

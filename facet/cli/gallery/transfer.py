@@ -11,7 +11,7 @@ from typing import Annotated, BinaryIO
 
 import typer
 
-from facet import Client
+from facet import AlreadyExists, Client
 from facet.cli.gallery.age_options import EncryptTo, Identity, age_failures, identities, recipients
 from facet.terminal import console, private_files
 from facet.terminal.connection import Connection
@@ -99,7 +99,7 @@ def import_gallery(
                 yield piece
                 bar.advance(bar.task_ids[0], len(piece))
 
-        with age_failures():
+        with age_failures(), _taken():
             imported = client.import_gallery(pieces(), gallery, validate_only=dry_run)
     if as_json:
         console.print_json({"dry_run": dry_run, **as_dict(imported)})
@@ -107,6 +107,17 @@ def import_gallery(
         counts = f"{counted(imported.template_count, 'template')} of {counted(imported.subject_count, 'person')}"
         verb = "would be imported" if dry_run else "imported"
         console.out.print(f"{imported.gallery_id}: {counts} {verb}")
+
+
+@contextmanager
+def _taken() -> Iterator[None]:
+    """Name the option that helps if the gallery's id is taken."""
+    try:
+        yield
+    except AlreadyExists as error:
+        if error.reason != "GALLERY_EXISTS":
+            raise
+        console.fail(f"{error.reason}: {error.message}; --gallery NAME imports under another id")
 
 
 class _Receiving:

@@ -79,6 +79,7 @@ def test_what_cannot_be_imported_is_said_in_a_line(run: Run, team: str, tmp_path
     there = run("import", file)
     assert (there.returncode, there.stdout) == (1, "")
     assert there.stderr.startswith("GALLERY_EXISTS")
+    assert "--gallery NAME" in there.stderr
     file.write_bytes(file.read_bytes()[:-100])
     cut = run("import", file, "--gallery", f"{team}-2")
     assert cut.returncode == 1

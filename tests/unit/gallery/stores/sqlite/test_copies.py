@@ -355,7 +355,7 @@ def test_an_exported_gallery_and_other_files_are_not_shown_as_empty_databases(tm
     for command in (("verify", exported), ("compact", exported), ("backup", exported, tmp_path / "copy")):
         result = script(*command)
         assert (result.returncode, result.stdout) == (2, "")
-        assert f"scripts/gallery.py import {exported} --dry-run" in result.stderr
+        assert f"scripts/gallery.py import {exported} --gallery NAME" in result.stderr
     text.write_text("no database\n" * 100)
     result = script("verify", text)
     assert result.returncode == 1
