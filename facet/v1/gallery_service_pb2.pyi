@@ -2819,6 +2819,7 @@ class CalibrationForecast(_message.Message):
     CONTAMINATION_LOW_FIELD_NUMBER: _builtins.int
     CONTAMINATION_HIGH_FIELD_NUMBER: _builtins.int
     UNRELIABLE_REASONS_FIELD_NUMBER: _builtins.int
+    PEOPLE_NEEDED_FIELD_NUMBER: _builtins.int
     fpir: _builtins.float
     """The expected FPIR at the calibration's template_count, in [0, 1]."""
     fpir_low: _builtins.float
@@ -2848,6 +2849,8 @@ class CalibrationForecast(_message.Message):
     """The lower end of its interval."""
     contamination_high: _builtins.float
     """The upper end of its interval."""
+    people_needed: _builtins.int
+    """Roughly how many people in the gallery would do, if only these are missing. Unset otherwise."""
     @_builtins.property
     def unreliable_reasons(self) -> _containers.RepeatedScalarFieldContainer[Global___UnreliableReason.ValueType]:
         """Why the threshold should not be set. Empty if it can be relied on."""
@@ -2868,10 +2871,11 @@ class CalibrationForecast(_message.Message):
         contamination_low: _builtins.float = ...,
         contamination_high: _builtins.float = ...,
         unreliable_reasons: _abc.Iterable[Global___UnreliableReason.ValueType] | None = ...,
+        people_needed: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_fnir", b"_fnir", "_fnir_high", b"_fnir_high", "_fnir_low", b"_fnir_low", "fnir", b"fnir", "fnir_high", b"fnir_high", "fnir_low", b"fnir_low"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_fnir", b"_fnir", "_fnir_high", b"_fnir_high", "_fnir_low", b"_fnir_low", "_people_needed", b"_people_needed", "fnir", b"fnir", "fnir_high", b"fnir_high", "fnir_low", b"fnir_low", "people_needed", b"people_needed"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_fnir", b"_fnir", "_fnir_high", b"_fnir_high", "_fnir_low", b"_fnir_low", "contamination", b"contamination", "contamination_high", b"contamination_high", "contamination_low", b"contamination_low", "fnir", b"fnir", "fnir_high", b"fnir_high", "fnir_low", b"fnir_low", "fpir", b"fpir", "fpir_high", b"fpir_high", "fpir_low", b"fpir_low", "own_missed_count", b"own_missed_count", "own_missed_subject_count", b"own_missed_subject_count", "own_search_count", b"own_search_count", "unreliable_reasons", b"unreliable_reasons"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_fnir", b"_fnir", "_fnir_high", b"_fnir_high", "_fnir_low", b"_fnir_low", "_people_needed", b"_people_needed", "contamination", b"contamination", "contamination_high", b"contamination_high", "contamination_low", b"contamination_low", "fnir", b"fnir", "fnir_high", b"fnir_high", "fnir_low", b"fnir_low", "fpir", b"fpir", "fpir_high", b"fpir_high", "fpir_low", b"fpir_low", "own_missed_count", b"own_missed_count", "own_missed_subject_count", b"own_missed_subject_count", "own_search_count", b"own_search_count", "people_needed", b"people_needed", "unreliable_reasons", b"unreliable_reasons"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__fnir: _TypeAlias = _typing.Literal["fnir"]  # noqa: Y015
     _WhichOneofArgType__fnir: _TypeAlias = _typing.Literal["_fnir", b"_fnir"]  # noqa: Y015
@@ -2879,12 +2883,16 @@ class CalibrationForecast(_message.Message):
     _WhichOneofArgType__fnir_high: _TypeAlias = _typing.Literal["_fnir_high", b"_fnir_high"]  # noqa: Y015
     _WhichOneofReturnType__fnir_low: _TypeAlias = _typing.Literal["fnir_low"]  # noqa: Y015
     _WhichOneofArgType__fnir_low: _TypeAlias = _typing.Literal["_fnir_low", b"_fnir_low"]  # noqa: Y015
+    _WhichOneofReturnType__people_needed: _TypeAlias = _typing.Literal["people_needed"]  # noqa: Y015
+    _WhichOneofArgType__people_needed: _TypeAlias = _typing.Literal["_people_needed", b"_people_needed"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__fnir) -> _WhichOneofReturnType__fnir | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__fnir_high) -> _WhichOneofReturnType__fnir_high | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__fnir_low) -> _WhichOneofReturnType__fnir_low | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__people_needed) -> _WhichOneofReturnType__people_needed | None: ...
 
 Global___CalibrationForecast: _TypeAlias = CalibrationForecast  # noqa: Y015
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 
 from google.protobuf.json_format import ParseDict
@@ -14,6 +15,10 @@ from facet.v1 import gallery_service_pb2 as pb
 from gallery.records.calibrations import fpir_at_size
 
 _PREFIX = "UNRELIABLE_REASON_"
+_WIDE = 2.0
+"""How many times the target the upper end of the FPIR may be without a word."""
+_KNOWN_SEARCHES = 10
+"""The upper end of the 95 % interval of a share is below twice the share once it was seen this often."""
 
 
 def from_metadata(metadata: Mapping[str, str]) -> pb.CalibrationForecast:
@@ -63,17 +68,16 @@ def sentences(forecast: pb.CalibrationForecast) -> Iterator[str]:
         return
     about, low, high = map(per_thousand, (forecast.fnir, forecast.fnir_low, forecast.fnir_high))
     yield f"Of 1000 pictures of enrolled people about {about} ({low} to {high}) match nobody."
-    yield f"Compared with the others of the same person, {_own_missed(forecast)}."
+    yield f"Compared with the others of the same person, {_own_missed(forecast)}{_left_out(forecast)}."
 
 
-def reasons(forecast: pb.CalibrationForecast, threshold: float, *, against_itself: bool, enough: str) -> Iterator[str]:
+def reasons(forecast: pb.CalibrationForecast, threshold: float, *, against_itself: bool) -> Iterator[str]:
     """Yield a sentence for each reason why a threshold cannot be relied on.
 
     Args:
         forecast: the forecast.
         threshold: the threshold.
         against_itself: whether the gallery was the evidence.
-        enough: how many people in the gallery would do; empty if that is not known.
     """
     for reason in forecast.unreliable_reasons:
         if reason == pb.UNRELIABLE_REASON_OWN_PICTURES_MISSED:
@@ -93,7 +97,18 @@ def reasons(forecast: pb.CalibrationForecast, threshold: float, *, against_itsel
             share = percent(forecast.contamination)
             yield f"About {share} of the people searched for seem to be enrolled under another id."
         else:
-            yield _uncertain(forecast, enough)
+            yield _uncertain(forecast)
+
+
+def wide_interval(chosen: pb.Calibration) -> str:
+    """Say how many strangers would narrow the interval of the FPIR; empty if it is narrow, or more would not help."""
+    enough = math.ceil(_KNOWN_SEARCHES / chosen.target_fpir)
+    if chosen.fpir_high <= _WIDE * chosen.target_fpir or chosen.identity_count >= enough:
+        return ""
+    return (
+        f"The evidence is little: the FPIR may be up to {percent(chosen.fpir_high)}. Pictures of about {enough} "
+        "strangers would narrow that to about twice the target."
+    )
 
 
 def per_thousand(share: float) -> str:
@@ -102,13 +117,13 @@ def per_thousand(share: float) -> str:
     return f"{count:.0f}" if count >= 10 else f"{count:.2g}"
 
 
-def _uncertain(forecast: pb.CalibrationForecast, enough: str) -> str:
+def _uncertain(forecast: pb.CalibrationForecast) -> str:
     """Say that the FPIR is not known well enough, and how many people would do, if only these are missing."""
-    if not enough or pb.UNRELIABLE_REASON_CONTAMINATED in forecast.unreliable_reasons:
+    if not forecast.people_needed or pb.UNRELIABLE_REASON_CONTAMINATED in forecast.unreliable_reasons:
         return "The evidence is too little or too mixed: the FPIR may be far above the target."
     return (
         f"The evidence is too little: the FPIR may be up to {percent(forecast.fpir_high)}. "
-        f"About {enough} people in the gallery would do."
+        f"About {forecast.people_needed} people in the gallery would do."
     )
 
 
@@ -118,6 +133,14 @@ def _own_missed(forecast: pb.CalibrationForecast) -> str:
     if not forecast.own_missed_count:
         return said
     return f"{said} ({counted(forecast.own_missed_subject_count, 'person')})"
+
+
+def _left_out(forecast: pb.CalibrationForecast) -> str:
+    """Say why pictures are missed although the FNIR is 0."""
+    if not forecast.own_missed_count or forecast.fnir:
+        return ""
+    seems, counts = ("it seems", "does") if forecast.own_missed_count == 1 else ("they seem", "do")
+    return f"; {seems} to show somebody else and {counts} not count in the FNIR"
 
 
 def _cells(value: float, low: float, high: float) -> tuple[str, str]:

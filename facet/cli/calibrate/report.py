@@ -99,7 +99,7 @@ def print_refusal(error: FailedPrecondition, before: pb.Gallery, request: Reques
         f"{error.reason}: the threshold of {request.gallery} stays {before.threshold:.4f}. From this evidence it would "
         f"be {threshold:.4f}, which is unreliable:"
     )
-    _print_unreliable(forecast, threshold, request, console.err, enough=error.metadata.get("people_needed", ""))
+    _print_unreliable(forecast, threshold, request, console.err)
 
 
 def _print_suspects(response: pb.CalibrateGalleryResponse, page: Path | None) -> None:
@@ -136,6 +136,8 @@ def _explain(response: pb.CalibrateGalleryResponse, request: Request) -> None:
             "Look at their pictures: if they show somebody in the gallery, correct the labels, or use "
             "--without-suspects."
         )
+    if not request.against_itself and (sentence := forecasts.wide_interval(chosen)):
+        console.out.print(sentence)
     is_unreliable = bool(response.forecast.unreliable_reasons)
     if request.against_itself and not is_unreliable and response.forecast.contamination >= _WORTH_A_WORD:
         console.out.print(
@@ -161,11 +163,9 @@ def _explain(response: pb.CalibrateGalleryResponse, request: Request) -> None:
         )
 
 
-def _print_unreliable(
-    forecast: pb.CalibrationForecast, threshold: float, request: Request, shown_on: Console, *, enough: str = ""
-) -> None:
+def _print_unreliable(forecast: pb.CalibrationForecast, threshold: float, request: Request, shown_on: Console) -> None:
     """Print why a threshold is unreliable, and commands that help; they work as they stand."""
-    for sentence in forecasts.reasons(forecast, threshold, against_itself=request.against_itself, enough=enough):
+    for sentence in forecasts.reasons(forecast, threshold, against_itself=request.against_itself):
         shown_on.print(f"- {sentence}")
     shown_on.print("What helps:")
     for command, what in _steps(request):

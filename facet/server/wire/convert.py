@@ -310,6 +310,7 @@ def forecast(record: Forecast) -> gallery_pb.CalibrationForecast:
         contamination_low=record.contamination_low,
         contamination_high=record.contamination_high,
         unreliable_reasons=[_UNRELIABLE_REASONS[reason] for reason in record.unreliable],
+        people_needed=record.people_needed,
     )
 
 
