@@ -26,7 +26,17 @@ _FLAG = re.compile(r"(?<![\w-])--?[a-z][\w.-]*")
 
 
 class Command(TyperCommand):
-    """A command with our help: ``app.command(cls=Command)``."""
+    """A command with our help: ``app.command(cls=Command)``. Errors of usage spell arguments as the help does."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        for each in self.params:
+            if each.param_type_name == "argument" and each.metavar is None:
+                each.metavar = str(each.name).upper()
+
+    def get_usage(self, ctx: Any) -> str:
+        """Return the line of usage, with arguments in capitals: FILE, or [FILES] if it is not required."""
+        return re.sub(r"\{(\w+)\}", r"\1", super().get_usage(ctx))
 
     def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - the signature is typer's
         """Print the help."""
@@ -44,7 +54,7 @@ class CommandGroup(TyperGroup):
 def show(command: Any, ctx: Any) -> None:
     """Print the help of a command or a group."""
     console = Console(highlight=False)
-    console.print(Padding(Text(_usage(command.get_usage(ctx)), "bold"), 1))
+    console.print(Padding(Text(command.get_usage(ctx), "bold"), 1))
     if command.help:
         console.print(Padding(_description(command.help), (0, 1, 1, 1)))
     shown = [each for each in command.get_params(ctx) if not getattr(each, "hidden", False)]
@@ -61,11 +71,6 @@ def panel(title: str, entries: Sequence[Entry]) -> RenderableType:
     return Panel(
         Group(*(_row(*entry, width) for entry in entries)), title=title, title_align="left", border_style="dim"
     )
-
-
-def _usage(text: str) -> str:
-    """Typer's line of usage, with arguments in capitals: "{file}" is FILE, and "[files]" is [FILES]."""
-    return re.sub(r"\[\w+\]|\{(\w+)\}", lambda found: (found[1] or found[0]).upper(), text)
 
 
 def _row(name: Text, text: Text, width: int) -> RenderableType:
@@ -93,9 +98,7 @@ def _by_panel(title: str, items: Iterable[Any]) -> Mapping[str, list[Any]]:
 
 def _name(parameter: Any, ctx: Any) -> Text:
     if parameter.param_type_name == "argument":
-        return Text(
-            (parameter.metavar or parameter.name.upper()) + ("..." if parameter.nargs != 1 else ""), "bold cyan"
-        )
+        return Text(parameter.metavar + ("..." if parameter.nargs != 1 else ""), "bold cyan")
     names = ", ".join(sorted(parameter.opts, key=len))
     name = Text("/".join([names, *parameter.secondary_opts]), "bold cyan")
     if not parameter.is_flag:

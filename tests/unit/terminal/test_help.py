@@ -54,6 +54,13 @@ def test_every_command_that_talks_to_a_server_takes_certificates() -> None:
             assert options >= {"--root-certificates", "--ca", "--certificate", "--key"}, " ".join(words)
 
 
+def test_errors_of_usage_spell_arguments_as_the_help_does() -> None:
+    failed = CliRunner().invoke(app, ["people", "undo"], prog_name="facet", env={"COLUMNS": "80"})
+    assert failed.exit_code == 2
+    assert "Usage: facet people undo [OPTIONS] CHANGE\n" in failed.stderr
+    assert "Missing argument 'CHANGE'." in failed.stderr
+
+
 def test_a_group_lists_its_commands_by_their_first_paragraph() -> None:
     said = help_of(app, "people")
     assert "Show a person and their templates." in said
