@@ -16,7 +16,7 @@ from facet.cli.evaluate.shared import run as running
 from facet.cli.evaluate.shared.options import Mistakes, ReportFolder, Require, Seed
 from facet.cli.evaluate.shared.output import Row, shown
 from facet.cli.evaluate.shared.run import Advance
-from facet.evaluation.outcomes.figures import RATES, by_source_and_month, figures, worst
+from facet.evaluation.outcomes.figures import RATES, TOO_FEW, by_source_and_month, figures, worst
 from facet.evaluation.outcomes.run import OutcomesRun, fetch
 from facet.evaluation.report.document import Report, document
 from facet.evaluation.report.glossary import meaning
@@ -98,7 +98,7 @@ def _show(report: Report) -> None:
     if rows:
         table = tables.table("source", "month", tables.number("reported"), "precision", "recall", title="By month")
         for row in rows:
-            rates = (shown(row[name], 3) for name in ("precision", "recall"))
+            rates = (_cell(row[name]) for name in ("precision", "recall"))
             table.add_row(one_line(row["source"]) or "-", row["month"], str(row["reported"]), *rates)
         console.out.print(table)
     for kind, found in report["mistakes"].items():
@@ -109,6 +109,10 @@ def _show(report: Report) -> None:
             texts = one_line(each["candidate"]) or "-", one_line(each["truth"])
             table.add_row(*texts, shown(each["similarity"], 3), each["answered"])
         console.out.print(table)
+
+
+def _cell(figure: Report) -> str:
+    return "too few reports" if figure.get("note") == TOO_FEW else shown(figure, 3)
 
 
 def _rows(report: Report) -> Iterator[Row]:

@@ -23,6 +23,8 @@ COUNTS = (
     *("wrong_matches_without_truth", "reported_of_review"),
 )
 _UNTOLD = "{} wrong matches have no truth: the interval covers that none or all of these people are enrolled"
+TOO_FEW = "too few reports: any share from 0 to 1 is possible"
+"""The note of a rate whose interval says nothing."""
 _NONE_REVIEWED = "no answer was reported that was marked for review: see the setting outcomes.review_share"
 
 
@@ -162,9 +164,15 @@ def _trials(outcomes: Sequence[Outcome], *, is_sample: bool, are_mated: bool) ->
 
 
 def _rate(trials: Sequence[Trial], why_none: str, seed: int) -> Figure:
-    """The weighted share of hits; its interval resamples people."""
+    """The weighted share of hits; its interval resamples people. It has no value if that says nothing."""
     if not trials:
         return none(why_none)
+    figure = _share(trials, seed)
+    tells_nothing = figure.low is None or figure.high is None or figure.high - figure.low >= 1
+    return none(TOO_FEW) if tells_nothing else figure
+
+
+def _share(trials: Sequence[Trial], seed: int) -> Figure:
     hits = np.array([each.is_hit for each in trials])
     weights = np.array([each.weight for each in trials])
     people = [each.person for each in trials]

@@ -124,10 +124,11 @@ def _lines(report: Report) -> Iterator[Line]:
 
 
 def formatted(value: Any) -> str:
-    """Format a value or figure for reading."""
+    """Format a value or figure for reading; one without a value as the beginning of its note."""
     if isinstance(value, Mapping) and "value" in value:
         interval = "" if value["low"] is None else f" ({formatted(value['low'])} to {formatted(value['high'])})"
-        return formatted(value["value"]) + interval
+        why = value.get("note", "").partition(":")[0] if value["value"] is None else ""
+        return (why or formatted(value["value"])) + interval
     if value is None or value == "":
         return _NO_VALUE
     if isinstance(value, bool):

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from facet.evaluation.intervals import Figure
-from facet.evaluation.outcomes.figures import by_source_and_month, figures, worst
+from facet.evaluation.outcomes.figures import TOO_FEW, by_source_and_month, figures, worst
+from facet.evaluation.report.html import formatted
 from facet.v1 import recognition_service_pb2 as pb
 from facet.v1.gallery_service_pb2 import TRUTH_NOBODY, TRUTH_SUBJECT, TRUTH_UNSPECIFIED, Outcome, Truth
 
@@ -127,6 +128,14 @@ def test_outcomes_are_told_by_source_and_month() -> None:
     rows = by_source_and_month(said, seed=0)
     found = [(row["source"], row["month"], row["reported"], row["precision"].value) for row in rows]
     assert found == [("door", "2026-04", 4, 1.0), ("door", "2026-05", 6, 0.0), ("gate", "2026-05", 5, 1.0)]
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_rate_of_so_few_reports_that_it_may_be_anything_has_no_value(count: int) -> None:
+    found = figures(repeated(count, MATCH, True), seed=0)
+    assert found["precision"] == Figure(None, None, None, TOO_FEW)
+    assert figures(repeated(4, MATCH, True), seed=0)["precision"].value == 1.0
+    assert formatted(found["precision"].as_json()) == "too few reports"
 
 
 def test_the_worst_mistakes_are_confident_ones_and_name_nobody_who_is_forgotten() -> None:
