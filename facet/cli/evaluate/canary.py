@@ -43,7 +43,7 @@ from facet.evaluation.canary.result import (
     judged,
     need_complete,
 )
-from facet.evaluation.canary.schedule import seconds_until_next
+from facet.evaluation.canary.schedule import seconds_until_next, told_if_longer
 from facet.evaluation.datasets.labels import LabelError
 from facet.evaluation.galleries import Deciding, gallery_id_of
 from facet.evaluation.identification.report import IdentificationReport
@@ -220,19 +220,24 @@ def canary(
 
 def _repeated(asked: _Canary, every: float, as_json: bool) -> int:
     """Run until Ctrl-C or SIGTERM; the exit code of the last run that ended, and of a failure without one."""
-    code = console.FAILED
+    code, notices = console.FAILED, True
     begun = time.monotonic()
     with interrupted_by_sigterm():
         try:
             while True:
-                code = _once(asked, as_json)
-                time.sleep(seconds_until_next(begun, every, time.monotonic()))
+                start = time.monotonic()
+                code = _once(asked, as_json, notices=notices)
+                notices = notices and code == console.FAILED
+                end = time.monotonic()
+                if longer := told_if_longer(end - start, every):
+                    console.err.print(longer)
+                time.sleep(seconds_until_next(begun, every, end))
         except KeyboardInterrupt:
             return code
 
 
-def _once(asked: _Canary, as_json: bool) -> int:
-    """Run, and tell the result; the exit code."""
+def _once(asked: _Canary, as_json: bool, *, notices: bool = True) -> int:
+    """Run, and tell the result, for people with what the set would notice; the exit code."""
     date, start = datetime.now(UTC), time.monotonic()
     try:
         result = _compared(asked)
@@ -243,7 +248,7 @@ def _once(asked: _Canary, as_json: bool) -> int:
     if as_json:
         console.print_json(result.as_json() | {"watched": list(asked.watched)})
     else:
-        _show(result, asked)
+        _show(result, asked, notices=notices)
     if result.outcome == "failed" or not told:
         return console.FAILED
     return WORSE if result.worse else console.DONE
@@ -392,7 +397,7 @@ def _recorded(asked: _Canary, result: CanaryResult) -> bool:
     return True
 
 
-def _show(result: CanaryResult, asked: _Canary) -> None:
+def _show(result: CanaryResult, asked: _Canary, *, notices: bool) -> None:
     if result.outcome == "failed":
         console.err.print(Text(f"the canary could not run: {result.reason}: {result.message}", "red"))
         return
@@ -407,7 +412,8 @@ def _show(result: CanaryResult, asked: _Canary) -> None:
     for each in result.figures:
         if each["name"] in asked.watched:
             colour = "red" if each["name"] in result.worse else ""
-            cells = (stacked(each[key], _DIGITS) for key in ("a", "b", "difference"))
+            difference = each["difference"]["value"] if each["verdict"] == "same" else each["difference"]
+            cells = (stacked(value, _DIGITS) for value in (each["a"], each["b"], difference))
             table.add_row(each["name"], *cells, Text(each["verdict"], colour))
     console.out.print(table)
     for each in result.changed:
@@ -419,7 +425,8 @@ def _show(result: CanaryResult, asked: _Canary) -> None:
         console.out.print(Text(f"worse than the baseline beyond chance: {', '.join(result.worse)}", "red"))
     else:
         console.out.print("as good as the baseline")
-        _show_notices(result)
+        if notices:
+            _show_notices(result)
 
 
 def _show_notices(result: CanaryResult) -> None:

@@ -168,3 +168,26 @@ def test_repeated_runs_outlive_failures_and_end_with_sigterm(folder: Path, image
         assert process.wait(60) == 1
     assert [run["reason"] for run in runs] == ["UNAVAILABLE", "UNAVAILABLE"]
     assert not (folder / "baseline.json").exists()
+
+
+def test_repeated_runs_tell_once_what_the_set_notices(folder: Path, images: Path, server: Serving) -> None:
+    command = [sys.executable, ROOT / "scripts" / "evaluate.py", "canary", "--protocol", folder / "protocol.csv"]
+    command += ["--images", images, "--baseline", folder / "baseline.json", "--save-baseline"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("FACET_")}
+    said: list[str] = []
+    with subprocess.Popen(
+        [*map(str, command), "--every", "1s", "--address", server.address],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+    ) as process:
+        assert process.stdout is not None
+        while sum("as good as the baseline" in line for line in said) < 2:
+            line = process.stdout.readline()
+            assert line, said
+            said.append(line)
+        process.send_signal(signal.SIGTERM)
+        rest = process.stdout.read()
+        process.wait(60)
+    assert sum("fnir: this set notices" in line for line in [*said, *rest.splitlines()]) == 1
+    assert any(line.split()[:1] == ["fpir"] and "0.00000" in line and ".." not in line for line in said), said

@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from facet.evaluation.canary import history
 from facet.evaluation.canary.metrics import write_metrics
 from facet.evaluation.canary.result import CanaryResult
-from facet.evaluation.canary.schedule import seconds_until_next
+from facet.evaluation.canary.schedule import seconds_until_next, told_if_longer
 from tests.alert_rules import read_alert_rules
 
 RULES = Path(__file__).resolve().parents[4] / "deploy" / "prometheus" / "canary.rules.yml"
@@ -95,3 +95,8 @@ def test_runs_keep_to_the_interval_and_skip_starts_that_they_missed() -> None:
     assert seconds_until_next(100.0, 60.0, 110.0) == 50.0
     assert seconds_until_next(100.0, 60.0, 235.0) == 45.0
     assert seconds_until_next(100.0, 60.0, 160.0) == 60.0
+
+
+def test_a_run_that_takes_longer_than_the_time_between_runs_is_told() -> None:
+    assert told_if_longer(60.0, 60.0) == ""
+    assert told_if_longer(75.25, 60.0).startswith("this run took 75.2 s, longer than --every 60s")
