@@ -23,6 +23,7 @@ from facet.v1 import gallery_service_pb2 as pb
 from gallery.encryption import age
 
 CHUNK_BYTES = 1 << 20
+_PAGE = 1000
 
 
 @grouped_options
@@ -59,13 +60,15 @@ def export_gallery(
                 written.writelines(pieces)
         templates, digest = receiving.templates, receiving.digest.hexdigest()
         size = written.tell()
+        pairs = _pairs_told_apart(client, gallery)
     if as_json:
         said = {"gallery": gallery, "file": str(file), "templates": templates, "bytes": size, "sha256": digest}
-        console.print_json(said | {"encrypted": bool(readers)})
+        console.print_json(said | {"encrypted": bool(readers), "distinct_pairs": pairs})
     else:
         encrypted = ", encrypted" if readers else ""
         console.out.print(
-            f"{gallery}: {counted(templates, 'template')} in {file}, {in_bytes(size)}{encrypted}, SHA-256 {digest}"
+            f"{gallery}: {counted(templates, 'template')}{_with_pairs(pairs)} in {file}, {in_bytes(size)}{encrypted}, "
+            f"SHA-256 {digest}"
         )
 
 
@@ -101,10 +104,13 @@ def import_gallery(
 
         with age_failures(), _taken():
             imported = client.import_gallery(pieces(), gallery, validate_only=dry_run)
+        pairs = 0 if dry_run else _pairs_told_apart(client, imported.gallery_id)
     if as_json:
-        console.print_json({"dry_run": dry_run, **as_dict(imported)})
+        known = {} if dry_run else {"distinct_pairs": pairs}
+        console.print_json({"dry_run": dry_run, **as_dict(imported), **known})
     else:
-        counts = f"{counted(imported.template_count, 'template')} of {counted(imported.subject_count, 'person')}"
+        people = counted(imported.subject_count, "person")
+        counts = f"{counted(imported.template_count, 'template')} of {people}{_with_pairs(pairs)}"
         verb = "would be imported" if dry_run else "imported"
         console.out.print(f"{imported.gallery_id}: {counts} {verb}")
 
@@ -118,6 +124,14 @@ def _taken() -> Iterator[None]:
         if error.reason != "GALLERY_EXISTS":
             raise
         console.fail(f"{error.reason}: {error.message}; --gallery NAME imports under another id")
+
+
+def _pairs_told_apart(client: Client, gallery: str) -> int:
+    return sum(1 for _ in client.iter_distinct(gallery, page_size=_PAGE))
+
+
+def _with_pairs(pairs: int) -> str:
+    return f" and {counted(pairs, 'pair')} told apart" if pairs else ""
 
 
 class _Receiving:

@@ -39,6 +39,7 @@ def test_a_gallery_goes_into_a_file_and_out_of_it(run: Run, client: Client, team
         "bytes": len(data),
         "sha256": hashlib.sha256(data).hexdigest(),
         "encrypted": False,
+        "distinct_pairs": 0,
     }
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert [path.name for path in tmp_path.iterdir()] == ["team.parquet"]
@@ -52,6 +53,17 @@ def test_a_gallery_goes_into_a_file_and_out_of_it(run: Run, client: Client, team
     said = json.loads(imported.stdout)
     assert (said["gallery_id"], said["template_count"], said["dry_run"]) == (copy, "1", False)
     assert [each.display_name for each in client.subjects(copy)] == ["Yao Ming"]
+
+
+def test_an_export_and_an_import_say_how_many_pairs_of_people_are_told_apart(
+    run: Run, client: Client, gallery: str, crowd: Callable[..., bytes]
+) -> None:
+    three = client.import_gallery(iter([crowd(3)]), f"{gallery}-three").gallery_id
+    client.set_distinct(three, "s000000", "s000001")
+    exported = run("export", three, "three.parquet")
+    assert exported.stdout.startswith(f"{three}: 3 templates and 1 pair told apart in three.parquet"), exported.stderr
+    imported = run("import", "three.parquet", "--gallery", f"{three}-2")
+    assert imported.stdout == f"{three}-2: 3 templates of 3 people and 1 pair told apart imported\n", imported.stderr
 
 
 def test_a_file_that_is_there_is_replaced_only_on_request(run: Run, team: str, tmp_path: Path) -> None:
