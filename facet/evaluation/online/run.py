@@ -97,10 +97,10 @@ def by_source(run: OnlineRun) -> list[dict[str, Any]]:
         {
             "source": each.source,
             "faces": each.faces,
-            **{name: figure(each, name).as_json() for name in RATES},
             "changed": each.drift.alarm if _is_compared(each) else None,
             "moved": ", ".join(shift.quantity for shift in each.drift.shifts if shift.moved),
             "not_compared": each.drift.not_compared,
+            **{name: figure(each, name).as_json() for name in RATES},
             "note": each.no_estimate,
         }
         for each in run.whole.sources
