@@ -174,9 +174,9 @@ def canary(
 
     [b]Examples[/b]
 
-      facet evaluate canary --gallery a/ --probes b/ --baseline c --save-baseline
-      facet evaluate canary --gallery a/ --probes b/ --baseline c --every 1h
-      facet evaluate canary --gallery a/ --probes b/ --baseline c --threshold-of team
+      facet evaluate canary --gallery a --probes b --baseline c --save-baseline
+      facet evaluate canary --gallery a --probes b --baseline c --every 1h
+      facet evaluate canary --gallery a --probes b --baseline c --threshold-of vip
 
     Exit code: 0 as good, 1 the canary could not run, 2 bad usage, 3 a figure is worse beyond chance. With
     [b]--every[/b], the code of the last run that ended.

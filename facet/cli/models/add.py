@@ -66,7 +66,7 @@ def add(
 
       facet models add recogniser.onnx --license "MIT, example.com"
       facet models add recogniser.onnx --channels bgr --mean 127.5 --std 128
-      facet models add recogniser.onnx --mean 123.675,116.28,103.53 --std 58.395,57.12,57.375 --name ours
+      facet models add recogniser.onnx --mean 123.7,116.3,103.5 --std 57.4
       facet models add ~/.insightface/models/buffalo_l
 
     Exit code: 0 added, 1 the model cannot be used (nothing is written), 2 bad usage.
