@@ -52,7 +52,7 @@ class StorageUnavailable(StorageError):
 class ChangeUnderWay(StorageUnavailable):
     """Another request or server works on the change, or a server died while it did less than a minute ago."""
 
-    public_text: ClassVar[str] = "the correction is being made, or a server died while it made it: repeat it in a minute"
+    public_text: ClassVar[str] = "the correction is being made, or a server died making it: repeat it in a minute"
 
     def __init__(self) -> None:
         super().__init__(self.public_text)
