@@ -4,6 +4,7 @@ isort:skip_file
 """
 
 from collections import abc as _abc
+from facet.v1 import migrations_pb2 as _migrations_pb2
 from facet.v1 import recognition_service_pb2 as _recognition_service_pb2
 from facet.v1 import types_pb2 as _types_pb2
 from google.protobuf import descriptor as _descriptor
@@ -311,6 +312,7 @@ class Gallery(_message.Message):
     CALIBRATION_STATE_FIELD_NUMBER: _builtins.int
     STALE_REASONS_FIELD_NUMBER: _builtins.int
     POLICY_FIELD_NUMBER: _builtins.int
+    MIGRATION_FIELD_NUMBER: _builtins.int
     gallery_id: _builtins.str
     """The id of the gallery."""
     display_name: _builtins.str
@@ -355,6 +357,10 @@ class Gallery(_message.Message):
     def policy(self) -> Global___GalleryPolicy:
         """What the gallery demands of the people in it, and how long it keeps them."""
 
+    @_builtins.property
+    def migration(self) -> _migrations_pb2.Migration:
+        """The migration to another embedding model that is under way. Unset if there is none."""
+
     def __init__(
         self,
         *,
@@ -372,10 +378,11 @@ class Gallery(_message.Message):
         calibration_state: _types_pb2.CalibrationState.ValueType = ...,
         stale_reasons: _abc.Iterable[Global___StaleReason.ValueType] | None = ...,
         policy: Global___GalleryPolicy | None = ...,
+        migration: _migrations_pb2.Migration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "create_time", b"create_time", "policy", b"policy", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "create_time", b"create_time", "migration", b"migration", "policy", b"policy", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "calibration_state", b"calibration_state", "contract", b"contract", "create_time", b"create_time", "display_name", b"display_name", "etag", b"etag", "gallery_id", b"gallery_id", "mean_of_best", b"mean_of_best", "policy", b"policy", "stale_reasons", b"stale_reasons", "subject_count", b"subject_count", "template_count", b"template_count", "threshold", b"threshold", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "calibration_state", b"calibration_state", "contract", b"contract", "create_time", b"create_time", "display_name", b"display_name", "etag", b"etag", "gallery_id", b"gallery_id", "mean_of_best", b"mean_of_best", "migration", b"migration", "policy", b"policy", "stale_reasons", b"stale_reasons", "subject_count", b"subject_count", "template_count", b"template_count", "threshold", b"threshold", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2626,6 +2633,7 @@ class CalibrationSettings(_message.Message):
     AGAINST_ITSELF_FIELD_NUMBER: _builtins.int
     PROBE_COUNT_FIELD_NUMBER: _builtins.int
     INSIST_FIELD_NUMBER: _builtins.int
+    CONTRACT_FIELD_NUMBER: _builtins.int
     gallery_id: _builtins.str
     """The id of the gallery."""
     target_fpir: _builtins.float
@@ -2654,6 +2662,11 @@ class CalibrationSettings(_message.Message):
     """The number of probes that follow, if it is known. If another number arrives, nothing is changed."""
     insist: _builtins.bool
     """Set the threshold although the forecast says that it is unreliable."""
+    contract: _builtins.str
+    """The embedding contract whose threshold is calibrated, for a gallery that is being migrated: that of either model of
+    its migration. Empty: that of the gallery. The threshold of the model that does not search is
+    Gallery.migration.threshold.
+    """
     def __init__(
         self,
         *,
@@ -2668,10 +2681,11 @@ class CalibrationSettings(_message.Message):
         against_itself: _builtins.bool = ...,
         probe_count: _builtins.int | None = ...,
         insist: _builtins.bool = ...,
+        contract: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_for_template_count", b"_for_template_count", "_probe_count", b"_probe_count", "for_template_count", b"for_template_count", "probe_count", b"probe_count"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_for_template_count", b"_for_template_count", "_probe_count", b"_probe_count", "against_itself", b"against_itself", "cohort_gallery_id", b"cohort_gallery_id", "data_set", b"data_set", "etag", b"etag", "for_template_count", b"for_template_count", "gallery_id", b"gallery_id", "insist", b"insist", "probe_count", b"probe_count", "target_fpir", b"target_fpir", "validate_only", b"validate_only", "without_suspects", b"without_suspects"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_for_template_count", b"_for_template_count", "_probe_count", b"_probe_count", "against_itself", b"against_itself", "cohort_gallery_id", b"cohort_gallery_id", "contract", b"contract", "data_set", b"data_set", "etag", b"etag", "for_template_count", b"for_template_count", "gallery_id", b"gallery_id", "insist", b"insist", "probe_count", b"probe_count", "target_fpir", b"target_fpir", "validate_only", b"validate_only", "without_suspects", b"without_suspects"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__for_template_count: _TypeAlias = _typing.Literal["for_template_count"]  # noqa: Y015
     _WhichOneofArgType__for_template_count: _TypeAlias = _typing.Literal["_for_template_count", b"_for_template_count"]  # noqa: Y015

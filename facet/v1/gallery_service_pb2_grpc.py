@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from facet.v1 import gallery_service_pb2 as facet_dot_v1_dot_gallery__service__pb2
+from facet.v1 import migrations_pb2 as facet_dot_v1_dot_migrations__pb2
 from facet.v1 import observations_pb2 as facet_dot_v1_dot_observations__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -225,6 +226,51 @@ class GalleryServiceStub:
                 '/facet.v1.GalleryService/FindDuplicates',
                 request_serializer=facet_dot_v1_dot_gallery__service__pb2.FindDuplicatesRequest.SerializeToString,
                 response_deserializer=facet_dot_v1_dot_gallery__service__pb2.FindDuplicatesResponse.FromString,
+                _registered_method=True)
+        self.StartMigration = channel.unary_unary(
+                '/facet.v1.GalleryService/StartMigration',
+                request_serializer=facet_dot_v1_dot_migrations__pb2.StartMigrationRequest.SerializeToString,
+                response_deserializer=facet_dot_v1_dot_migrations__pb2.StartMigrationResponse.FromString,
+                _registered_method=True)
+        self.UpdateMigration = channel.unary_unary(
+                '/facet.v1.GalleryService/UpdateMigration',
+                request_serializer=facet_dot_v1_dot_migrations__pb2.UpdateMigrationRequest.SerializeToString,
+                response_deserializer=facet_dot_v1_dot_migrations__pb2.UpdateMigrationResponse.FromString,
+                _registered_method=True)
+        self.ListMigrationGaps = channel.unary_unary(
+                '/facet.v1.GalleryService/ListMigrationGaps',
+                request_serializer=facet_dot_v1_dot_migrations__pb2.ListMigrationGapsRequest.SerializeToString,
+                response_deserializer=facet_dot_v1_dot_migrations__pb2.ListMigrationGapsResponse.FromString,
+                _registered_method=True)
+        self.FillMigrationGap = channel.unary_unary(
+                '/facet.v1.GalleryService/FillMigrationGap',
+                request_serializer=facet_dot_v1_dot_migrations__pb2.FillMigrationGapRequest.SerializeToString,
+                response_deserializer=facet_dot_v1_dot_migrations__pb2.FillMigrationGapResponse.FromString,
+                _registered_method=True)
+        self.SwitchMigration = channel.unary_unary(
+                '/facet.v1.GalleryService/SwitchMigration',
+                request_serializer=facet_dot_v1_dot_migrations__pb2.SwitchMigrationRequest.SerializeToString,
+                response_deserializer=facet_dot_v1_dot_migrations__pb2.SwitchMigrationResponse.FromString,
+                _registered_method=True)
+        self.RollBackMigration = channel.unary_unary(
+                '/facet.v1.GalleryService/RollBackMigration',
+                request_serializer=facet_dot_v1_dot_migrations__pb2.RollBackMigrationRequest.SerializeToString,
+                response_deserializer=facet_dot_v1_dot_migrations__pb2.RollBackMigrationResponse.FromString,
+                _registered_method=True)
+        self.FinishMigration = channel.unary_unary(
+                '/facet.v1.GalleryService/FinishMigration',
+                request_serializer=facet_dot_v1_dot_migrations__pb2.FinishMigrationRequest.SerializeToString,
+                response_deserializer=facet_dot_v1_dot_migrations__pb2.FinishMigrationResponse.FromString,
+                _registered_method=True)
+        self.CancelMigration = channel.unary_unary(
+                '/facet.v1.GalleryService/CancelMigration',
+                request_serializer=facet_dot_v1_dot_migrations__pb2.CancelMigrationRequest.SerializeToString,
+                response_deserializer=facet_dot_v1_dot_migrations__pb2.CancelMigrationResponse.FromString,
+                _registered_method=True)
+        self.GetShadowReport = channel.unary_unary(
+                '/facet.v1.GalleryService/GetShadowReport',
+                request_serializer=facet_dot_v1_dot_migrations__pb2.GetShadowReportRequest.SerializeToString,
+                response_deserializer=facet_dot_v1_dot_migrations__pb2.GetShadowReportResponse.FromString,
                 _registered_method=True)
 
 
@@ -775,6 +821,132 @@ class GalleryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def StartMigration(self, request, context):
+        """Begins to migrate a gallery to another embedding model that the server has loaded. From now on the server makes an
+        embedding of the new model for every template with a crop, in the background and after everything more urgent, also
+        after a restart, and enrolments make templates of both models. GetGallery tells where it stands. Searches go on with
+        the old model until SwitchMigration.
+
+        Errors: those of the service, and
+        NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
+        FAILED_PRECONDITION The gallery is being migrated (MIGRATION_UNDER_WAY), or has this model (ALREADY_MIGRATED). The
+        server does not have the model loaded (MODEL_NOT_LOADED). The gallery's own model is not loaded
+        (CONTRACT_MISMATCH).
+        RESOURCE_EXHAUSTED  The disk is too small for the embeddings of both models (STORAGE_FULL).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateMigration(self, request, context):
+        """Changes the threshold of the model that does not search, or the share of identifications that are searched with both.
+
+        Errors: those of the service, and
+        NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
+        FAILED_PRECONDITION The gallery is not being migrated (NO_MIGRATION), or the migration is ending
+        (MIGRATION_ENDING). Both models are needed for a comparison, and one is not loaded
+        (MODEL_NOT_LOADED).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListMigrationGaps(self, request, context):
+        """Lists the templates without an embedding of the model that does not search.
+
+        Limits: page_size is at most 1000.
+
+        Errors: those of the service, and
+        NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
+        FAILED_PRECONDITION The gallery is not being migrated (NO_MIGRATION).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FillMigrationGap(self, request, context):
+        """Makes the missing embeddings of the templates of a picture from the picture itself, which is found by its SHA-256.
+
+        Limits: the picture, see RecognitionService.
+
+        Errors: those of the service, those of RecognitionService about pictures, and
+        NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
+        FAILED_PRECONDITION The gallery is not being migrated (NO_MIGRATION), or the migration is ending
+        (MIGRATION_ENDING). The model that does not search is not loaded (MODEL_NOT_LOADED).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SwitchMigration(self, request, context):
+        """Lets the new model search, with its own threshold: every search that begins after the answer. Searches that are under
+        way end with the model that they began with.
+
+        Errors: those of the service, and
+        NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
+        FAILED_PRECONDITION The gallery is not being migrated (NO_MIGRATION), is switched already (ALREADY_SWITCHED), or
+        the migration is ending (MIGRATION_ENDING). The new model is not loaded (MODEL_NOT_LOADED).
+        Templates have no embedding of the new model, and allow_missing is not set
+        (MIGRATION_INCOMPLETE). Nobody chose the threshold, and allow_default_threshold is not set
+        (THRESHOLD_NOT_CHOSEN).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RollBackMigration(self, request, context):
+        """Lets the old model search again, with its own threshold. What was enrolled since the switch has embeddings of both.
+
+        Errors: those of the service, and
+        NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
+        FAILED_PRECONDITION The gallery is not being migrated (NO_MIGRATION), is not switched (NOT_SWITCHED), or the
+        migration is ending (MIGRATION_ENDING). The old model is not loaded (MODEL_NOT_LOADED).
+        Templates have no embedding of the old model, and allow_missing is not set
+        (MIGRATION_INCOMPLETE).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FinishMigration(self, request, context):
+        """Ends a migration that is switched: the embeddings of the old model are dropped in the background, also after a
+        restart. It cannot be rolled back any more.
+
+        Errors: those of the service, and
+        NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
+        FAILED_PRECONDITION The gallery is not being migrated (NO_MIGRATION), is not switched (NOT_SWITCHED), or the
+        migration is ending (MIGRATION_ENDING). Templates have no embedding of the new model, and
+        delete_missing is not set (MIGRATION_INCOMPLETE).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelMigration(self, request, context):
+        """Ends a migration that is not switched: the embeddings of the new model are dropped in the background, also after a
+        restart.
+
+        Errors: those of the service, and
+        NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
+        FAILED_PRECONDITION The gallery is not being migrated (NO_MIGRATION), is switched (ALREADY_SWITCHED), or the
+        migration is ending (MIGRATION_ENDING). Templates have no embedding of the old model, and
+        delete_missing is not set (MIGRATION_INCOMPLETE).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetShadowReport(self, request, context):
+        """Reports how the two models of a migration agreed on the live identifications that were searched with both.
+
+        Errors: those of the service, and
+        NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
+        FAILED_PRECONDITION The gallery is not being migrated (NO_MIGRATION).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_GalleryServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -927,6 +1099,51 @@ def add_GalleryServiceServicer_to_server(servicer, server):
                     servicer.FindDuplicates,
                     request_deserializer=facet_dot_v1_dot_gallery__service__pb2.FindDuplicatesRequest.FromString,
                     response_serializer=facet_dot_v1_dot_gallery__service__pb2.FindDuplicatesResponse.SerializeToString,
+            ),
+            'StartMigration': grpc.unary_unary_rpc_method_handler(
+                    servicer.StartMigration,
+                    request_deserializer=facet_dot_v1_dot_migrations__pb2.StartMigrationRequest.FromString,
+                    response_serializer=facet_dot_v1_dot_migrations__pb2.StartMigrationResponse.SerializeToString,
+            ),
+            'UpdateMigration': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateMigration,
+                    request_deserializer=facet_dot_v1_dot_migrations__pb2.UpdateMigrationRequest.FromString,
+                    response_serializer=facet_dot_v1_dot_migrations__pb2.UpdateMigrationResponse.SerializeToString,
+            ),
+            'ListMigrationGaps': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListMigrationGaps,
+                    request_deserializer=facet_dot_v1_dot_migrations__pb2.ListMigrationGapsRequest.FromString,
+                    response_serializer=facet_dot_v1_dot_migrations__pb2.ListMigrationGapsResponse.SerializeToString,
+            ),
+            'FillMigrationGap': grpc.unary_unary_rpc_method_handler(
+                    servicer.FillMigrationGap,
+                    request_deserializer=facet_dot_v1_dot_migrations__pb2.FillMigrationGapRequest.FromString,
+                    response_serializer=facet_dot_v1_dot_migrations__pb2.FillMigrationGapResponse.SerializeToString,
+            ),
+            'SwitchMigration': grpc.unary_unary_rpc_method_handler(
+                    servicer.SwitchMigration,
+                    request_deserializer=facet_dot_v1_dot_migrations__pb2.SwitchMigrationRequest.FromString,
+                    response_serializer=facet_dot_v1_dot_migrations__pb2.SwitchMigrationResponse.SerializeToString,
+            ),
+            'RollBackMigration': grpc.unary_unary_rpc_method_handler(
+                    servicer.RollBackMigration,
+                    request_deserializer=facet_dot_v1_dot_migrations__pb2.RollBackMigrationRequest.FromString,
+                    response_serializer=facet_dot_v1_dot_migrations__pb2.RollBackMigrationResponse.SerializeToString,
+            ),
+            'FinishMigration': grpc.unary_unary_rpc_method_handler(
+                    servicer.FinishMigration,
+                    request_deserializer=facet_dot_v1_dot_migrations__pb2.FinishMigrationRequest.FromString,
+                    response_serializer=facet_dot_v1_dot_migrations__pb2.FinishMigrationResponse.SerializeToString,
+            ),
+            'CancelMigration': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelMigration,
+                    request_deserializer=facet_dot_v1_dot_migrations__pb2.CancelMigrationRequest.FromString,
+                    response_serializer=facet_dot_v1_dot_migrations__pb2.CancelMigrationResponse.SerializeToString,
+            ),
+            'GetShadowReport': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetShadowReport,
+                    request_deserializer=facet_dot_v1_dot_migrations__pb2.GetShadowReportRequest.FromString,
+                    response_serializer=facet_dot_v1_dot_migrations__pb2.GetShadowReportResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1780,6 +1997,249 @@ class GalleryService:
             '/facet.v1.GalleryService/FindDuplicates',
             facet_dot_v1_dot_gallery__service__pb2.FindDuplicatesRequest.SerializeToString,
             facet_dot_v1_dot_gallery__service__pb2.FindDuplicatesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StartMigration(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/facet.v1.GalleryService/StartMigration',
+            facet_dot_v1_dot_migrations__pb2.StartMigrationRequest.SerializeToString,
+            facet_dot_v1_dot_migrations__pb2.StartMigrationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateMigration(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/facet.v1.GalleryService/UpdateMigration',
+            facet_dot_v1_dot_migrations__pb2.UpdateMigrationRequest.SerializeToString,
+            facet_dot_v1_dot_migrations__pb2.UpdateMigrationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListMigrationGaps(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/facet.v1.GalleryService/ListMigrationGaps',
+            facet_dot_v1_dot_migrations__pb2.ListMigrationGapsRequest.SerializeToString,
+            facet_dot_v1_dot_migrations__pb2.ListMigrationGapsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FillMigrationGap(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/facet.v1.GalleryService/FillMigrationGap',
+            facet_dot_v1_dot_migrations__pb2.FillMigrationGapRequest.SerializeToString,
+            facet_dot_v1_dot_migrations__pb2.FillMigrationGapResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SwitchMigration(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/facet.v1.GalleryService/SwitchMigration',
+            facet_dot_v1_dot_migrations__pb2.SwitchMigrationRequest.SerializeToString,
+            facet_dot_v1_dot_migrations__pb2.SwitchMigrationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RollBackMigration(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/facet.v1.GalleryService/RollBackMigration',
+            facet_dot_v1_dot_migrations__pb2.RollBackMigrationRequest.SerializeToString,
+            facet_dot_v1_dot_migrations__pb2.RollBackMigrationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FinishMigration(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/facet.v1.GalleryService/FinishMigration',
+            facet_dot_v1_dot_migrations__pb2.FinishMigrationRequest.SerializeToString,
+            facet_dot_v1_dot_migrations__pb2.FinishMigrationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelMigration(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/facet.v1.GalleryService/CancelMigration',
+            facet_dot_v1_dot_migrations__pb2.CancelMigrationRequest.SerializeToString,
+            facet_dot_v1_dot_migrations__pb2.CancelMigrationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetShadowReport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/facet.v1.GalleryService/GetShadowReport',
+            facet_dot_v1_dot_migrations__pb2.GetShadowReportRequest.SerializeToString,
+            facet_dot_v1_dot_migrations__pb2.GetShadowReportResponse.FromString,
             options,
             channel_credentials,
             insecure,

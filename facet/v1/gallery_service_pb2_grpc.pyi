@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from facet.v1 import gallery_service_pb2 as _gallery_service_pb2
+from facet.v1 import migrations_pb2 as _migrations_pb2
 from facet.v1 import observations_pb2 as _observations_pb2
 from grpc import aio as _aio
 import abc as _abc_1
@@ -458,6 +459,96 @@ class GalleryServiceStub:
                           one has taken the place of this one (DUPLICATE_SEARCH_UNDER_WAY, with RetryInfo).
       DEADLINE_EXCEEDED   The client reads nothing, or below the minimum pace (TRANSFER_STALLED).
     """
+    StartMigration: _grpc.UnaryUnaryMultiCallable[_migrations_pb2.StartMigrationRequest, _migrations_pb2.StartMigrationResponse]
+    """Begins to migrate a gallery to another embedding model that the server has loaded. From now on the server makes an
+    embedding of the new model for every template with a crop, in the background and after everything more urgent, also
+    after a restart, and enrolments make templates of both models. GetGallery tells where it stands. Searches go on with
+    the old model until SwitchMigration.
+
+    Errors: those of the service, and
+      NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
+      FAILED_PRECONDITION The gallery is being migrated (MIGRATION_UNDER_WAY), or has this model (ALREADY_MIGRATED). The
+                          server does not have the model loaded (MODEL_NOT_LOADED). The gallery's own model is not loaded
+                          (CONTRACT_MISMATCH).
+      RESOURCE_EXHAUSTED  The disk is too small for the embeddings of both models (STORAGE_FULL).
+    """
+    UpdateMigration: _grpc.UnaryUnaryMultiCallable[_migrations_pb2.UpdateMigrationRequest, _migrations_pb2.UpdateMigrationResponse]
+    """Changes the threshold of the model that does not search, or the share of identifications that are searched with both.
+
+    Errors: those of the service, and
+      NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
+      FAILED_PRECONDITION The gallery is not being migrated (NO_MIGRATION), or the migration is ending
+                          (MIGRATION_ENDING). Both models are needed for a comparison, and one is not loaded
+                          (MODEL_NOT_LOADED).
+    """
+    ListMigrationGaps: _grpc.UnaryUnaryMultiCallable[_migrations_pb2.ListMigrationGapsRequest, _migrations_pb2.ListMigrationGapsResponse]
+    """Lists the templates without an embedding of the model that does not search.
+
+    Limits: page_size is at most 1000.
+
+    Errors: those of the service, and
+      NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
+      FAILED_PRECONDITION The gallery is not being migrated (NO_MIGRATION).
+    """
+    FillMigrationGap: _grpc.UnaryUnaryMultiCallable[_migrations_pb2.FillMigrationGapRequest, _migrations_pb2.FillMigrationGapResponse]
+    """Makes the missing embeddings of the templates of a picture from the picture itself, which is found by its SHA-256.
+
+    Limits: the picture, see RecognitionService.
+
+    Errors: those of the service, those of RecognitionService about pictures, and
+      NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
+      FAILED_PRECONDITION The gallery is not being migrated (NO_MIGRATION), or the migration is ending
+                          (MIGRATION_ENDING). The model that does not search is not loaded (MODEL_NOT_LOADED).
+    """
+    SwitchMigration: _grpc.UnaryUnaryMultiCallable[_migrations_pb2.SwitchMigrationRequest, _migrations_pb2.SwitchMigrationResponse]
+    """Lets the new model search, with its own threshold: every search that begins after the answer. Searches that are under
+    way end with the model that they began with.
+
+    Errors: those of the service, and
+      NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
+      FAILED_PRECONDITION The gallery is not being migrated (NO_MIGRATION), is switched already (ALREADY_SWITCHED), or
+                          the migration is ending (MIGRATION_ENDING). The new model is not loaded (MODEL_NOT_LOADED).
+                          Templates have no embedding of the new model, and allow_missing is not set
+                          (MIGRATION_INCOMPLETE). Nobody chose the threshold, and allow_default_threshold is not set
+                          (THRESHOLD_NOT_CHOSEN).
+    """
+    RollBackMigration: _grpc.UnaryUnaryMultiCallable[_migrations_pb2.RollBackMigrationRequest, _migrations_pb2.RollBackMigrationResponse]
+    """Lets the old model search again, with its own threshold. What was enrolled since the switch has embeddings of both.
+
+    Errors: those of the service, and
+      NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
+      FAILED_PRECONDITION The gallery is not being migrated (NO_MIGRATION), is not switched (NOT_SWITCHED), or the
+                          migration is ending (MIGRATION_ENDING). The old model is not loaded (MODEL_NOT_LOADED).
+                          Templates have no embedding of the old model, and allow_missing is not set
+                          (MIGRATION_INCOMPLETE).
+    """
+    FinishMigration: _grpc.UnaryUnaryMultiCallable[_migrations_pb2.FinishMigrationRequest, _migrations_pb2.FinishMigrationResponse]
+    """Ends a migration that is switched: the embeddings of the old model are dropped in the background, also after a
+    restart. It cannot be rolled back any more.
+
+    Errors: those of the service, and
+      NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
+      FAILED_PRECONDITION The gallery is not being migrated (NO_MIGRATION), is not switched (NOT_SWITCHED), or the
+                          migration is ending (MIGRATION_ENDING). Templates have no embedding of the new model, and
+                          delete_missing is not set (MIGRATION_INCOMPLETE).
+    """
+    CancelMigration: _grpc.UnaryUnaryMultiCallable[_migrations_pb2.CancelMigrationRequest, _migrations_pb2.CancelMigrationResponse]
+    """Ends a migration that is not switched: the embeddings of the new model are dropped in the background, also after a
+    restart.
+
+    Errors: those of the service, and
+      NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
+      FAILED_PRECONDITION The gallery is not being migrated (NO_MIGRATION), is switched (ALREADY_SWITCHED), or the
+                          migration is ending (MIGRATION_ENDING). Templates have no embedding of the old model, and
+                          delete_missing is not set (MIGRATION_INCOMPLETE).
+    """
+    GetShadowReport: _grpc.UnaryUnaryMultiCallable[_migrations_pb2.GetShadowReportRequest, _migrations_pb2.GetShadowReportResponse]
+    """Reports how the two models of a migration agreed on the live identifications that were searched with both.
+
+    Errors: those of the service, and
+      NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
+      FAILED_PRECONDITION The gallery is not being migrated (NO_MIGRATION).
+    """
 
 @_typing.type_check_only
 class GalleryServiceAsyncStub(GalleryServiceStub):
@@ -887,6 +978,96 @@ class GalleryServiceAsyncStub(GalleryServiceStub):
       RESOURCE_EXHAUSTED  The gallery is being searched already, the maximum number of searches is running, or another
                           one has taken the place of this one (DUPLICATE_SEARCH_UNDER_WAY, with RetryInfo).
       DEADLINE_EXCEEDED   The client reads nothing, or below the minimum pace (TRANSFER_STALLED).
+    """
+    StartMigration: _aio.UnaryUnaryMultiCallable[_migrations_pb2.StartMigrationRequest, _migrations_pb2.StartMigrationResponse]  # type: ignore[assignment]
+    """Begins to migrate a gallery to another embedding model that the server has loaded. From now on the server makes an
+    embedding of the new model for every template with a crop, in the background and after everything more urgent, also
+    after a restart, and enrolments make templates of both models. GetGallery tells where it stands. Searches go on with
+    the old model until SwitchMigration.
+
+    Errors: those of the service, and
+      NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
+      FAILED_PRECONDITION The gallery is being migrated (MIGRATION_UNDER_WAY), or has this model (ALREADY_MIGRATED). The
+                          server does not have the model loaded (MODEL_NOT_LOADED). The gallery's own model is not loaded
+                          (CONTRACT_MISMATCH).
+      RESOURCE_EXHAUSTED  The disk is too small for the embeddings of both models (STORAGE_FULL).
+    """
+    UpdateMigration: _aio.UnaryUnaryMultiCallable[_migrations_pb2.UpdateMigrationRequest, _migrations_pb2.UpdateMigrationResponse]  # type: ignore[assignment]
+    """Changes the threshold of the model that does not search, or the share of identifications that are searched with both.
+
+    Errors: those of the service, and
+      NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
+      FAILED_PRECONDITION The gallery is not being migrated (NO_MIGRATION), or the migration is ending
+                          (MIGRATION_ENDING). Both models are needed for a comparison, and one is not loaded
+                          (MODEL_NOT_LOADED).
+    """
+    ListMigrationGaps: _aio.UnaryUnaryMultiCallable[_migrations_pb2.ListMigrationGapsRequest, _migrations_pb2.ListMigrationGapsResponse]  # type: ignore[assignment]
+    """Lists the templates without an embedding of the model that does not search.
+
+    Limits: page_size is at most 1000.
+
+    Errors: those of the service, and
+      NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
+      FAILED_PRECONDITION The gallery is not being migrated (NO_MIGRATION).
+    """
+    FillMigrationGap: _aio.UnaryUnaryMultiCallable[_migrations_pb2.FillMigrationGapRequest, _migrations_pb2.FillMigrationGapResponse]  # type: ignore[assignment]
+    """Makes the missing embeddings of the templates of a picture from the picture itself, which is found by its SHA-256.
+
+    Limits: the picture, see RecognitionService.
+
+    Errors: those of the service, those of RecognitionService about pictures, and
+      NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
+      FAILED_PRECONDITION The gallery is not being migrated (NO_MIGRATION), or the migration is ending
+                          (MIGRATION_ENDING). The model that does not search is not loaded (MODEL_NOT_LOADED).
+    """
+    SwitchMigration: _aio.UnaryUnaryMultiCallable[_migrations_pb2.SwitchMigrationRequest, _migrations_pb2.SwitchMigrationResponse]  # type: ignore[assignment]
+    """Lets the new model search, with its own threshold: every search that begins after the answer. Searches that are under
+    way end with the model that they began with.
+
+    Errors: those of the service, and
+      NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
+      FAILED_PRECONDITION The gallery is not being migrated (NO_MIGRATION), is switched already (ALREADY_SWITCHED), or
+                          the migration is ending (MIGRATION_ENDING). The new model is not loaded (MODEL_NOT_LOADED).
+                          Templates have no embedding of the new model, and allow_missing is not set
+                          (MIGRATION_INCOMPLETE). Nobody chose the threshold, and allow_default_threshold is not set
+                          (THRESHOLD_NOT_CHOSEN).
+    """
+    RollBackMigration: _aio.UnaryUnaryMultiCallable[_migrations_pb2.RollBackMigrationRequest, _migrations_pb2.RollBackMigrationResponse]  # type: ignore[assignment]
+    """Lets the old model search again, with its own threshold. What was enrolled since the switch has embeddings of both.
+
+    Errors: those of the service, and
+      NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
+      FAILED_PRECONDITION The gallery is not being migrated (NO_MIGRATION), is not switched (NOT_SWITCHED), or the
+                          migration is ending (MIGRATION_ENDING). The old model is not loaded (MODEL_NOT_LOADED).
+                          Templates have no embedding of the old model, and allow_missing is not set
+                          (MIGRATION_INCOMPLETE).
+    """
+    FinishMigration: _aio.UnaryUnaryMultiCallable[_migrations_pb2.FinishMigrationRequest, _migrations_pb2.FinishMigrationResponse]  # type: ignore[assignment]
+    """Ends a migration that is switched: the embeddings of the old model are dropped in the background, also after a
+    restart. It cannot be rolled back any more.
+
+    Errors: those of the service, and
+      NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
+      FAILED_PRECONDITION The gallery is not being migrated (NO_MIGRATION), is not switched (NOT_SWITCHED), or the
+                          migration is ending (MIGRATION_ENDING). Templates have no embedding of the new model, and
+                          delete_missing is not set (MIGRATION_INCOMPLETE).
+    """
+    CancelMigration: _aio.UnaryUnaryMultiCallable[_migrations_pb2.CancelMigrationRequest, _migrations_pb2.CancelMigrationResponse]  # type: ignore[assignment]
+    """Ends a migration that is not switched: the embeddings of the new model are dropped in the background, also after a
+    restart.
+
+    Errors: those of the service, and
+      NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
+      FAILED_PRECONDITION The gallery is not being migrated (NO_MIGRATION), is switched (ALREADY_SWITCHED), or the
+                          migration is ending (MIGRATION_ENDING). Templates have no embedding of the old model, and
+                          delete_missing is not set (MIGRATION_INCOMPLETE).
+    """
+    GetShadowReport: _aio.UnaryUnaryMultiCallable[_migrations_pb2.GetShadowReportRequest, _migrations_pb2.GetShadowReportResponse]  # type: ignore[assignment]
+    """Reports how the two models of a migration agreed on the live identifications that were searched with both.
+
+    Errors: those of the service, and
+      NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
+      FAILED_PRECONDITION The gallery is not being migrated (NO_MIGRATION).
     """
 
 class GalleryServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -1494,6 +1675,150 @@ class GalleryServiceServicer(metaclass=_abc_1.ABCMeta):
           RESOURCE_EXHAUSTED  The gallery is being searched already, the maximum number of searches is running, or another
                               one has taken the place of this one (DUPLICATE_SEARCH_UNDER_WAY, with RetryInfo).
           DEADLINE_EXCEEDED   The client reads nothing, or below the minimum pace (TRANSFER_STALLED).
+        """
+
+    @_abc_1.abstractmethod
+    def StartMigration(
+        self,
+        request: _migrations_pb2.StartMigrationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_migrations_pb2.StartMigrationResponse, _abc.Awaitable[_migrations_pb2.StartMigrationResponse]]:
+        """Begins to migrate a gallery to another embedding model that the server has loaded. From now on the server makes an
+        embedding of the new model for every template with a crop, in the background and after everything more urgent, also
+        after a restart, and enrolments make templates of both models. GetGallery tells where it stands. Searches go on with
+        the old model until SwitchMigration.
+
+        Errors: those of the service, and
+          NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
+          FAILED_PRECONDITION The gallery is being migrated (MIGRATION_UNDER_WAY), or has this model (ALREADY_MIGRATED). The
+                              server does not have the model loaded (MODEL_NOT_LOADED). The gallery's own model is not loaded
+                              (CONTRACT_MISMATCH).
+          RESOURCE_EXHAUSTED  The disk is too small for the embeddings of both models (STORAGE_FULL).
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateMigration(
+        self,
+        request: _migrations_pb2.UpdateMigrationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_migrations_pb2.UpdateMigrationResponse, _abc.Awaitable[_migrations_pb2.UpdateMigrationResponse]]:
+        """Changes the threshold of the model that does not search, or the share of identifications that are searched with both.
+
+        Errors: those of the service, and
+          NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
+          FAILED_PRECONDITION The gallery is not being migrated (NO_MIGRATION), or the migration is ending
+                              (MIGRATION_ENDING). Both models are needed for a comparison, and one is not loaded
+                              (MODEL_NOT_LOADED).
+        """
+
+    @_abc_1.abstractmethod
+    def ListMigrationGaps(
+        self,
+        request: _migrations_pb2.ListMigrationGapsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_migrations_pb2.ListMigrationGapsResponse, _abc.Awaitable[_migrations_pb2.ListMigrationGapsResponse]]:
+        """Lists the templates without an embedding of the model that does not search.
+
+        Limits: page_size is at most 1000.
+
+        Errors: those of the service, and
+          NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
+          FAILED_PRECONDITION The gallery is not being migrated (NO_MIGRATION).
+        """
+
+    @_abc_1.abstractmethod
+    def FillMigrationGap(
+        self,
+        request: _migrations_pb2.FillMigrationGapRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_migrations_pb2.FillMigrationGapResponse, _abc.Awaitable[_migrations_pb2.FillMigrationGapResponse]]:
+        """Makes the missing embeddings of the templates of a picture from the picture itself, which is found by its SHA-256.
+
+        Limits: the picture, see RecognitionService.
+
+        Errors: those of the service, those of RecognitionService about pictures, and
+          NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
+          FAILED_PRECONDITION The gallery is not being migrated (NO_MIGRATION), or the migration is ending
+                              (MIGRATION_ENDING). The model that does not search is not loaded (MODEL_NOT_LOADED).
+        """
+
+    @_abc_1.abstractmethod
+    def SwitchMigration(
+        self,
+        request: _migrations_pb2.SwitchMigrationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_migrations_pb2.SwitchMigrationResponse, _abc.Awaitable[_migrations_pb2.SwitchMigrationResponse]]:
+        """Lets the new model search, with its own threshold: every search that begins after the answer. Searches that are under
+        way end with the model that they began with.
+
+        Errors: those of the service, and
+          NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
+          FAILED_PRECONDITION The gallery is not being migrated (NO_MIGRATION), is switched already (ALREADY_SWITCHED), or
+                              the migration is ending (MIGRATION_ENDING). The new model is not loaded (MODEL_NOT_LOADED).
+                              Templates have no embedding of the new model, and allow_missing is not set
+                              (MIGRATION_INCOMPLETE). Nobody chose the threshold, and allow_default_threshold is not set
+                              (THRESHOLD_NOT_CHOSEN).
+        """
+
+    @_abc_1.abstractmethod
+    def RollBackMigration(
+        self,
+        request: _migrations_pb2.RollBackMigrationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_migrations_pb2.RollBackMigrationResponse, _abc.Awaitable[_migrations_pb2.RollBackMigrationResponse]]:
+        """Lets the old model search again, with its own threshold. What was enrolled since the switch has embeddings of both.
+
+        Errors: those of the service, and
+          NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
+          FAILED_PRECONDITION The gallery is not being migrated (NO_MIGRATION), is not switched (NOT_SWITCHED), or the
+                              migration is ending (MIGRATION_ENDING). The old model is not loaded (MODEL_NOT_LOADED).
+                              Templates have no embedding of the old model, and allow_missing is not set
+                              (MIGRATION_INCOMPLETE).
+        """
+
+    @_abc_1.abstractmethod
+    def FinishMigration(
+        self,
+        request: _migrations_pb2.FinishMigrationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_migrations_pb2.FinishMigrationResponse, _abc.Awaitable[_migrations_pb2.FinishMigrationResponse]]:
+        """Ends a migration that is switched: the embeddings of the old model are dropped in the background, also after a
+        restart. It cannot be rolled back any more.
+
+        Errors: those of the service, and
+          NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
+          FAILED_PRECONDITION The gallery is not being migrated (NO_MIGRATION), is not switched (NOT_SWITCHED), or the
+                              migration is ending (MIGRATION_ENDING). Templates have no embedding of the new model, and
+                              delete_missing is not set (MIGRATION_INCOMPLETE).
+        """
+
+    @_abc_1.abstractmethod
+    def CancelMigration(
+        self,
+        request: _migrations_pb2.CancelMigrationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_migrations_pb2.CancelMigrationResponse, _abc.Awaitable[_migrations_pb2.CancelMigrationResponse]]:
+        """Ends a migration that is not switched: the embeddings of the new model are dropped in the background, also after a
+        restart.
+
+        Errors: those of the service, and
+          NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
+          FAILED_PRECONDITION The gallery is not being migrated (NO_MIGRATION), is switched (ALREADY_SWITCHED), or the
+                              migration is ending (MIGRATION_ENDING). Templates have no embedding of the old model, and
+                              delete_missing is not set (MIGRATION_INCOMPLETE).
+        """
+
+    @_abc_1.abstractmethod
+    def GetShadowReport(
+        self,
+        request: _migrations_pb2.GetShadowReportRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_migrations_pb2.GetShadowReportResponse, _abc.Awaitable[_migrations_pb2.GetShadowReportResponse]]:
+        """Reports how the two models of a migration agreed on the live identifications that were searched with both.
+
+        Errors: those of the service, and
+          NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
+          FAILED_PRECONDITION The gallery is not being migrated (NO_MIGRATION).
         """
 
 def add_GalleryServiceServicer_to_server(servicer: GalleryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -152,6 +152,39 @@ ACTIONS: Mapping[str, Mapping[str, Action]] = {
         "FindDuplicates": Action(
             "duplicates_searched", asked={"include_crops": "include_crops"}, answered={"templates": "templates_done"}
         ),
+        "StartMigration": Action(
+            "migration_started",
+            asked={"validate_only": "validate_only"},
+            answered={"model": "migration.to_model.name", "contract": "migration.to_model.contract"},
+        ),
+        "UpdateMigration": Action("migration_changed", asked={"fields": "update_mask.paths"}),
+        "ListMigrationGaps": _READ,
+        "FillMigrationGap": Action("migration_gap_filled", is_late=True),
+        "SwitchMigration": Action(
+            "migration_switched",
+            asked={"allow_missing": "allow_missing", "validate_only": "validate_only"},
+            answered={"model": "migration.to_model.name", "contract": "migration.to_model.contract"},
+        ),
+        "RollBackMigration": Action(
+            "migration_rolled_back",
+            asked={"allow_missing": "allow_missing"},
+            answered={"model": "migration.from_model.name", "contract": "migration.from_model.contract"},
+        ),
+        "FinishMigration": Action(
+            "migration_finished",
+            asked={
+                "delete_missing": "delete_missing",
+                "delete_crops": "delete_crops",
+                "validate_only": "validate_only",
+            },
+            answered={"templates": "templates_deleted"},
+        ),
+        "CancelMigration": Action(
+            "migration_cancelled",
+            asked={"delete_missing": "delete_missing"},
+            answered={"templates": "templates_deleted"},
+        ),
+        "GetShadowReport": Action("read_shadow_report", "search", asked={"include_crops": "include_crops"}),
     },
     "facet.v1.ServerService": {
         "GetServerInfo": NOTHING,
