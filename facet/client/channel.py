@@ -30,14 +30,17 @@ REPEATABLE = (
     (_RECOGNITION, "Verify"),
     ("facet.v1.ServerService", "GetServerInfo"),
     (_GALLERIES, "EnrollFace"),
+    (_GALLERIES, "FillMigrationGap"),
     (_GALLERIES, "GetGallery"),
     (_GALLERIES, "GetSubject"),
     (_GALLERIES, "ListGalleries"),
+    (_GALLERIES, "ListMigrationGaps"),
     (_GALLERIES, "ListSubjects"),
     (_GALLERIES, "ListTemplates"),
     (_GALLERIES, "SearchEmbedding"),
 )
-"""Unary calls that may be made twice: those that only read, and EnrollFace, which enrols a picture once.
+"""Unary calls that may be made twice: those that only read, EnrollFace, which enrols a picture once, and
+FillMigrationGap, which makes an embedding once.
 
 Deletions are left to the program: the second of two would answer NOT_FOUND for what the first has done, or delete a
 subject that somebody has enrolled again in between.

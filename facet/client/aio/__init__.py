@@ -6,10 +6,13 @@ only ``connection`` and ``calls``, which differ in more than ``await``, are writ
 
 from facet.client.aio.corrections import CorrectionMethods
 from facet.client.aio.galleries import GalleryMethods
+from facet.client.aio.migrations import MigrationMethods
 from facet.client.aio.observations import ObservationMethods
 from facet.client.aio.recognition import RecognitionMethods
 from facet.client.aio.subjects import SubjectMethods
 
 
-class AsyncClient(RecognitionMethods, GalleryMethods, ObservationMethods, SubjectMethods, CorrectionMethods):
+class AsyncClient(
+    RecognitionMethods, GalleryMethods, MigrationMethods, ObservationMethods, SubjectMethods, CorrectionMethods
+):
     """A connection to a Facet server, for programs on asyncio. See :class:`facet.Client` for the arguments."""

@@ -335,6 +335,7 @@ class GalleryMethods(Connection):
         insist: bool = False,
         validate_only: bool = False,
         etag: str = "",
+        contract: str = "",
         progress: Callable[[int], None] | None = None,
         timeout: float | None = None,
     ) -> pb.CalibrateGalleryResponse:
@@ -354,6 +355,8 @@ class GalleryMethods(Connection):
             validate_only: check everything, but keep nothing. An unreliable threshold is not refused: the forecast of
                 the answer says why it is.
             etag: calibrate only if the gallery's etag is still this one; empty to calibrate anyway.
+            contract: the embedding contract whose threshold to choose, in a migration: that of either model; empty for
+                the gallery's. The threshold of the model that does not search is that of Gallery.migration.
             progress: called with the number of probes that were sent. The server takes them as it has room.
             timeout: seconds the whole calibration may take; ``None`` for no limit.
 
@@ -373,6 +376,7 @@ class GalleryMethods(Connection):
             insist=insist,
             validate_only=validate_only,
             etag=etag,
+            contract=contract,
             against_itself=probes is None,
             probe_count=len(probes) if isinstance(probes, Sized) else None,
         )

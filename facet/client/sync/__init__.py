@@ -6,12 +6,15 @@ Its methods are generated from those of :mod:`facet.client.aio` by scripts/gener
 
 from facet.client.sync.corrections import CorrectionMethods
 from facet.client.sync.galleries import GalleryMethods
+from facet.client.sync.migrations import MigrationMethods
 from facet.client.sync.observations import ObservationMethods
 from facet.client.sync.recognition import RecognitionMethods
 from facet.client.sync.subjects import SubjectMethods
 
 
-class Client(RecognitionMethods, GalleryMethods, ObservationMethods, SubjectMethods, CorrectionMethods):
+class Client(
+    RecognitionMethods, GalleryMethods, MigrationMethods, ObservationMethods, SubjectMethods, CorrectionMethods
+):
     """A connection to a Facet server, for programs that wait for each answer. Threads may share it.
 
     A method returns the response of its RPC. If the response is only a wrapper around one resource, it returns the

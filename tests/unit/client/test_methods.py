@@ -52,6 +52,7 @@ ARGUMENT_OF_FIELD = {
 MADE_BY_THE_CLIENT = {
     "UpdateGalleryRequest.update_mask": "names the arguments that are not None",
     "UpdateSubjectRequest.update_mask": "names the arguments that are not None",
+    "UpdateMigrationRequest.update_mask": "names the arguments that are not None",
     "ImportGalleryRequest.digest": "is of the file that was sent",
     "CalibrationSettings.probe_count": "is counted where that can be done beforehand",
     "FindDuplicatesRequest.resume_token": "is in the search",
