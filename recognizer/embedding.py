@@ -18,6 +18,8 @@ PREPROCESSING = "insightface-arcface-bgr2rgb/1"
 BATCHES = (8, 4, 2, 1)
 """Batch sizes. They are few because runtimes compile a graph for each. A batch of eight takes an eighth less time than
 eight single faces; larger ones gain nothing."""
+_ALIKE = 0.9999
+"""Similarity that embeddings of random pictures do not reach: those of the packaged model are from 0.76."""
 
 
 class Embedder:
@@ -30,6 +32,11 @@ class Embedder:
     Raises:
         UnsupportedModel: the inputs or outputs are different.
         DigestMismatch: the file was replaced since it was found.
+
+    Attributes:
+        file: the model file.
+        dimension: length of an embedding.
+        contract: the contract of the embeddings.
     """
 
     def __init__(self, session: Session, file: ModelFile) -> None:
@@ -42,12 +49,13 @@ class Embedder:
                 f"(n, d), found input {session.input.shape} and outputs {outputs}: facet models add "
                 f"{shlex.quote(str(file.path))} makes a model of this form of other recognisers"
             )
+        self.file = file
         self._batches = BATCHES if session.input.shape[0] is None else (1,)
         self._session = session.normalizing(input_normalization(read_model(file.path, file.sha256)))
         try:
             self.dimension = int(self.run(np.zeros((1, side, side, 3), np.uint8)).shape[1])
         except InferenceFailed as error:
-            raise UnsupportedModel(f"{file.name} does not run: {' '.join(str(error).split())}") from error
+            raise self._does_not_run(error) from error
         self.contract = embedding_contract(file.sha256, self.dimension)
 
     def embed(self, crops: Sequence[NDArray[np.uint8]], *, mirrored: bool = False) -> NDArray[np.float32]:
@@ -86,6 +94,26 @@ class Embedder:
         vectors = np.concatenate(outputs)
         count = len(vectors) // 2
         return _normalized(vectors[:count] + vectors[count:] if mirrored else vectors)
+
+    def check(self) -> None:
+        """Embed random pictures in every batch size.
+
+        Raises:
+            UnsupportedModel: a batch does not run, or the embeddings are not numbers, or all alike.
+        """
+        side = alignment.CROP_SIZE
+        pictures = np.random.default_rng(0).integers(0, 256, (sum(BATCHES), side, side, 3), np.uint8)
+        try:
+            embeddings = self.embed(list(pictures))
+        except InferenceFailed as error:
+            raise self._does_not_run(error) from error
+        if not np.isfinite(embeddings).all():
+            raise UnsupportedModel(f"{self.file.name} embeds pictures as values that are not finite numbers")
+        if (embeddings @ embeddings[0]).min() > _ALIKE:
+            raise UnsupportedModel(f"{self.file.name} embeds all pictures alike: it tells nobody apart")
+
+    def _does_not_run(self, error: InferenceFailed) -> UnsupportedModel:
+        return UnsupportedModel(f"{self.file.name} does not run: {' '.join(str(error).split())}")
 
 
 def input_normalization(model: bytes) -> Normalization:

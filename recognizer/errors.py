@@ -13,6 +13,7 @@ RecognizerError
         FaceNegative
         FaceOccluded
     NoObjectDetector
+    ContractNotLoaded
 """
 
 from __future__ import annotations
@@ -121,3 +122,23 @@ class NoObjectDetector(RecognizerError):
 
     reason = "NO_OBJECT_DETECTOR"
     request_field = None
+
+
+class ContractNotLoaded(RecognizerError, LookupError):
+    """No loaded recognition model makes embeddings of a contract.
+
+    Attributes:
+        contract: the contract that was asked for.
+    """
+
+    reason = "CONTRACT_NOT_LOADED"
+    request_field = None
+
+    def __init__(self, contract: str) -> None:
+        super().__init__(f"no loaded model makes embeddings of the contract {contract!r}")
+        self.contract = contract
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """The contract."""
+        return {"contract": self.contract}

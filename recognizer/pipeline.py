@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from detector.yolo import Detections
 from facet.runtime.pictures import DecodedPicture
-from recognizer.alignment import CROP_SIZE
 from recognizer.alignment import align as align_crop
 from recognizer.analysis import AlignedFace, Analysis
 from recognizer.detection.finder import FaceFinder
-from recognizer.embedding import BATCHES
+from recognizer.embedders import Embedders
 from recognizer.faces import Faces
 from recognizer.models.loading import PipelineModels
 from recognizer.noisy_faces import SmoothAlignment
@@ -30,6 +30,23 @@ MAX_SIDE = 2**16
 """Pixels; a JPEG has no longer side."""
 
 
+@dataclass(frozen=True, slots=True)
+class EmbeddingModel:
+    """Describes a recognition model of a pipeline.
+
+    Attributes:
+        contract: the contract of its embeddings.
+        dimension: length of an embedding.
+        name: the name of its file without ``.onnx``.
+        sha256: hexadecimal SHA-256 of its file.
+    """
+
+    contract: str
+    dimension: int
+    name: str
+    sha256: str
+
+
 class FacePipeline:
     """Detects, aligns and embeds faces. Safe to use from several threads.
 
@@ -43,9 +60,11 @@ class FacePipeline:
     Attributes:
         models: describes each loaded model.
         face_model: hexadecimal SHA-256 of the model that finds faces; empty if ``models`` does not describe it.
-        embedding_model: hexadecimal SHA-256 of the recognition model; empty if ``models`` does not describe it.
-        contract: the embedding contract.
-        dimension: length of an embedding.
+        embedding_model: hexadecimal SHA-256 of the first recognition model; empty if ``models`` does not describe it.
+        embedding_models: every recognition model by its contract, the first model first.
+        next_problem: why the next recognition model could not be loaded; empty without a problem.
+        contract: the embedding contract of the first recognition model.
+        dimension: length of its embeddings.
         class_names: classes of the object detector; empty without one.
         face_min_score: default minimum score of a face.
         object_min_score: minimum score of an object.
@@ -61,13 +80,20 @@ class FacePipeline:
         self._decode = decode
         self._search = PictureSearch(models, self._settings)
         self._find_closely = models.faces.find_closely if isinstance(models.faces, FaceFinder) else None
-        self._embedder = models.embedder
+        self._embedders = Embedders(models.embedder, *([models.next_embedder] if models.next_embedder else []))
         self.models = models.loaded
         digests = {model.role: model.file.sha256 for model in self.models}
         self.face_model = digests.get("faces", digests.get("objects", ""))
         self.embedding_model = digests.get("embedding", "")
-        self.contract = self._embedder.contract
-        self.dimension = self._embedder.dimension
+        self.embedding_models: Mapping[str, EmbeddingModel] = {
+            contract: EmbeddingModel(
+                contract, each.dimension, each.file.path.name.removesuffix(".onnx"), each.file.sha256
+            )
+            for contract, each in self._embedders.by_contract.items()
+        }
+        self.next_problem = models.next_problem
+        self.contract = self._embedders.first.contract
+        self.dimension = self._embedders.first.dimension
         self.class_names = self._search.class_names
         self.face_min_score = self._search.min_score
         self.object_min_score = self._search.object_min_score
@@ -78,7 +104,7 @@ class FacePipeline:
         Runtimes compile a graph when an input size first occurs; without this the first requests wait for that.
         """
         self._search.warm_up()
-        self._embedder.embed([np.zeros((CROP_SIZE, CROP_SIZE, 3), np.uint8)] * sum(BATCHES))
+        self._embedders.warm_up()
 
     def decode(self, source: Source, progress: Progress = NO_PROGRESS) -> NDArray[np.uint8]:
         """Decode a picture at its full size to upright BGR ``(h, w, 3)``.
@@ -296,7 +322,12 @@ class FacePipeline:
         return aligned_faces
 
     def embed(
-        self, faces: Sequence[AlignedFace], progress: Progress = NO_PROGRESS, *, as_template: bool = False
+        self,
+        faces: Sequence[AlignedFace],
+        progress: Progress = NO_PROGRESS,
+        *,
+        as_template: bool = False,
+        contract: str | None = None,
     ) -> NDArray[np.float32]:
         """Embed faces: float32 ``(n, dimension)``, L2-normalised.
 
@@ -305,27 +336,36 @@ class FacePipeline:
             progress: times the stage and may stop between batches.
             as_template: embed each face and its mirror image, for templates and references: twice as slow, and more
                 accurate.
+            contract: one of :attr:`embedding_models`; ``None``: that of the first model.
+
+        Raises:
+            ContractNotLoaded: no model has the contract.
         """
-        return finish(self.embed_in_turns(faces, progress, as_template=as_template))
+        return finish(self.embed_in_turns(faces, progress, as_template=as_template, contract=contract))
 
     def embed_in_turns(
-        self, faces: Sequence[AlignedFace], progress: Progress = NO_PROGRESS, *, as_template: bool = False
+        self,
+        faces: Sequence[AlignedFace],
+        progress: Progress = NO_PROGRESS,
+        *,
+        as_template: bool = False,
+        contract: str | None = None,
     ) -> Turns[NDArray[np.float32]]:
-        """Embed faces like :meth:`embed`, and yield between batches: a crowd takes seconds."""
-        return self._embed([face.crop for face in faces], progress, as_template=as_template)
+        """Embed faces like :meth:`embed`, and yield between batches: a crowd takes seconds.
 
-    def embed_crops(self, crops: Sequence[NDArray[np.uint8]], progress: Progress = NO_PROGRESS) -> NDArray[np.float32]:
+        Raises:
+            ContractNotLoaded: no model has the contract; raised at once, not in the first turn.
+        """
+        crops = [face.crop for face in faces]
+        return self._embedders.embed_in_turns(crops, progress, as_template=as_template, contract=contract)
+
+    def embed_crops(
+        self,
+        crops: Sequence[NDArray[np.uint8]],
+        progress: Progress = NO_PROGRESS,
+        *,
+        as_template: bool = False,
+        contract: str | None = None,
+    ) -> NDArray[np.float32]:
         """Embed aligned crops, BGR ``(112, 112, 3)`` each; see :meth:`embed`."""
-        return finish(self._embed(crops, progress, as_template=False))
-
-    def _embed(
-        self, crops: Sequence[NDArray[np.uint8]], progress: Progress, *, as_template: bool
-    ) -> Turns[NDArray[np.float32]]:
-        outputs: list[NDArray[np.float32]] = []
-        for batch in self._embedder.batches(crops, mirrored=as_template):
-            if outputs:
-                yield
-            progress.check()
-            with progress.stage("embed", batch=0 if outputs else len(crops)):  # the faces are counted once
-                outputs.append(self._embedder.run(batch))
-        return self._embedder.combine(outputs, mirrored=as_template)
+        return finish(self._embedders.embed_in_turns(crops, progress, as_template=as_template, contract=contract))

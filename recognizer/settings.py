@@ -23,6 +23,7 @@ class ModelSettings:
             ``faces``.
         faces: SCRFD with landmarks, or a YOLO model that detects faces with five landmarks.
         embedding: InsightFace recognition model.
+        embedding_next: a second recognition model, or ``None`` for none.
         folder: folder of fetched models.
         runtime: see :func:`facet.runtime.sessions.open_session`.
         precision: of OpenVINO. ``"auto"`` is bf16 for packaged models, whose drift is measured, and fp32 for others.
@@ -33,6 +34,7 @@ class ModelSettings:
     objects: str | None = "yolo11n"
     faces: str = "scrfd_500m_bnkps"
     embedding: str = "w600k_mbf"
+    embedding_next: str | None = None
     folder: Path | None = None
     runtime: RuntimeName = "auto"
     precision: Literal["auto", "bf16", "fp32"] = "auto"

@@ -168,6 +168,14 @@ def pictures() -> Pictures:
 
 
 @pytest.fixture(scope="session")
+def second_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a recogniser of another contract than the packaged one, see :mod:`tests.second_model`."""
+    from tests.second_model import write_second_model
+
+    return write_second_model(tmp_path_factory.mktemp("models") / "second.onnx")
+
+
+@pytest.fixture(scope="session")
 def start() -> Start:
     """Start a server that outlives a test, its database in a folder; who starts it stops it."""
     return start_server

@@ -18,19 +18,25 @@ _log = structlog.get_logger("facet.server")
 
 
 def load_pipeline(config: Config, decode: Decode = decode_here) -> FacePipeline:
-    """Load the models and warm them up.
+    """Load the models and warm them up; log why the next embedding model is left out, if it is.
 
     Args:
         config: the configuration.
         decode: decodes pictures; by default in the calling thread.
 
     Raises:
-        ModelError: a model is missing, damaged or unsupported.
+        ModelError: a model other than the next embedding model is missing, damaged or unsupported.
     """
     settings = pipeline_settings(config)
     pipeline = FacePipeline(load_models(model_settings(config), settings), settings, decode)
     pipeline.warm_up()
     _warn_of_idle_providers(config.models.providers, pipeline.models)
+    if pipeline.next_problem:
+        _log.error(
+            "cannot load models.embedding_next, serving without it",
+            model=config.models.embedding_next,
+            problem=pipeline.next_problem,
+        )
     return pipeline
 
 
@@ -52,6 +58,7 @@ def model_settings(config: Config) -> ModelSettings:
         objects=None if models.objects == NONE else models.objects,
         faces=models.faces,
         embedding=models.embedding,
+        embedding_next=models.embedding_next or None,
         folder=models.folder,
         runtime=models.runtime,
         precision=models.precision,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from detector.yolo import YoloDetector
 from facet.runtime.cores import usable_cores
 from facet.runtime.inference_slots import InferenceSlots
-from facet.runtime.models import ModelFile, UnsupportedModel, find_model, is_packaged
+from facet.runtime.models import ModelError, ModelFile, UnsupportedModel, find_model, is_packaged
 from facet.runtime.session import Precision, Session
 from facet.runtime.sessions import open_session
 from recognizer.detection.finder import FaceFinder
@@ -26,7 +26,7 @@ class LoadedModel:
     """Describes a loaded model.
 
     Attributes:
-        role: "objects", "faces" or "embedding".
+        role: "objects", "faces", "embedding" or "embedding_next".
         file: the model file.
         head: kind of output, such as "yolo-v8", "scrfd" or "arcface".
         runtime: inference engine and precision, such as "openvino bf16".
@@ -47,23 +47,29 @@ class PipelineModels:
         faces: the face finder; ``None`` if ``objects`` also detects faces with landmarks.
         embedder: the recognition model.
         loaded: describes each of them.
+        next_embedder: the second recognition model, if there is one.
+        next_problem: why the second one that was asked for could not be loaded, in one line; empty without a problem.
     """
 
     objects: YoloDetector | None
     faces: FaceFinder | YoloFaceFinder | None
     embedder: Embedder
     loaded: tuple[LoadedModel, ...] = ()
+    next_embedder: Embedder | None = None
+    next_problem: str = ""
 
 
 def load_models(models: ModelSettings | None = None, settings: PipelineSettings | None = None) -> PipelineModels:
     """Load the models; they share all cores this process may use.
+
+    A second recognition model that cannot be used is left out, and :attr:`PipelineModels.next_problem` says why.
 
     Args:
         models: which models; the packaged ones by default.
         settings: sizes and minimum scores that the detectors need; give the pipeline the same.
 
     Raises:
-        ModelError: a model is missing, damaged or unsupported.
+        ModelError: a model other than the second recognition model is missing, damaged or unsupported.
     """
     models, settings = models or ModelSettings(), settings or PipelineSettings()
     slots = InferenceSlots.of(models.preset, usable_cores())
@@ -76,10 +82,36 @@ def load_models(models: ModelSettings | None = None, settings: PipelineSettings 
     if objects is None or not objects.has_face_landmarks:
         faces, description = _load_faces(models, settings, slots)
         loaded.append(description)
-    file, session = _open(models.embedding, models, slots)
-    embedder = Embedder(session, file)
-    loaded.append(LoadedModel("embedding", file, "arcface", session.runtime))
-    return PipelineModels(objects, faces, embedder, tuple(loaded))
+    embedder, description = _load_embedder(models.embedding, "embedding", models, slots)
+    loaded.append(description)
+    next_embedder, next_problem = None, ""
+    if models.embedding_next is not None:
+        try:
+            next_embedder, description = _load_next(models.embedding_next, embedder, models, slots)
+            loaded.append(description)
+        except ModelError as error:
+            next_problem = " ".join(str(error).split())
+    return PipelineModels(objects, faces, embedder, tuple(loaded), next_embedder, next_problem)
+
+
+def _load_embedder(name: str, role: str, models: ModelSettings, slots: InferenceSlots) -> tuple[Embedder, LoadedModel]:
+    file, session = _open(name, models, slots)
+    return Embedder(session, file), LoadedModel(role, file, "arcface", session.runtime)
+
+
+def _load_next(
+    name: str, first: Embedder, models: ModelSettings, slots: InferenceSlots
+) -> tuple[Embedder, LoadedModel]:
+    """Load the second recognition model.
+
+    Raises:
+        ModelError: it is missing, damaged or unsupported, is the first model, or tells no faces apart.
+    """
+    embedder, description = _load_embedder(name, "embedding_next", models, slots)
+    if embedder.contract == first.contract:
+        raise UnsupportedModel(f"{name} is the same model as models.embedding: expected another one")
+    embedder.check()
+    return embedder, description
 
 
 def _load_objects(

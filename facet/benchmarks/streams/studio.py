@@ -80,12 +80,21 @@ class RememberingPipeline(FacePipeline):
         turn: int | None = self._known[key]
         return turn
 
-    def embed_crops(self, crops: Sequence[Picture], progress: Progress = NO_PROGRESS) -> NDArray[np.float32]:
+    def embed_crops(
+        self,
+        crops: Sequence[Picture],
+        progress: Progress = NO_PROGRESS,
+        *,
+        as_template: bool = False,
+        contract: str | None = None,
+    ) -> NDArray[np.float32]:
         """See :class:`recognizer.pipeline.FacePipeline`."""
-        keys = [("embedding", _digest(crop)) for crop in crops]
+        keys = [(f"embedding {as_template} {contract}", _digest(crop)) for crop in crops]
         new = [place for place, key in enumerate(keys) if key not in self._known]
         if new:
-            embedded = super().embed_crops([crops[place] for place in new], progress)
+            embedded = super().embed_crops(
+                [crops[place] for place in new], progress, as_template=as_template, contract=contract
+            )
             self._known |= {keys[place]: embedding for place, embedding in zip(new, embedded, strict=True)}
         return np.stack([self._known[key] for key in keys])
 

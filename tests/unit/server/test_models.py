@@ -25,3 +25,14 @@ def test_the_default_provider_brings_no_warning() -> None:
     with structlog.testing.capture_logs() as logged:
         load_pipeline(Config(models=ModelsConfig(objects="none")))
     assert logged == []
+
+
+def test_a_next_model_that_cannot_be_loaded_is_one_line_in_the_log() -> None:
+    with structlog.testing.capture_logs() as logged:
+        pipeline = load_pipeline(Config(models=ModelsConfig(objects="none", embedding_next="missing")))
+    (error,) = logged
+    assert error["log_level"] == "error"
+    assert error["model"] == "missing"
+    assert error["problem"] == pipeline.next_problem
+    assert "model 'missing' not found" in error["problem"]
+    assert list(pipeline.embedding_models) == [pipeline.contract]

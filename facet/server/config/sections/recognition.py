@@ -34,6 +34,10 @@ class ModelsConfig(Section):
     embedding: str = _MODELS.embedding
     """InsightFace recognition model. Another model means another embedding contract: existing galleries can then not be
     searched."""
+    embedding_next: str = ""
+    """A second recognition model, loaded beside models.embedding, which galleries can be migrated to. It shares the
+    cores with the others and takes time only for requests that ask for it. If it cannot be loaded, the server logs why
+    and serves without it. Empty: none."""
     folder: Path | None = None
     """Folder with additional models, as written by facet models fetch."""
     runtime: RuntimeName = "auto"
