@@ -58,6 +58,8 @@ class Request:
         insists: whether an unreliable threshold should be set.
         address: the server.
         page: the page of suspects, if there is to be one.
+        command: how the command is typed.
+        model: the model whose threshold is chosen, if the gallery migrates; else empty.
     """
 
     gallery: str
@@ -68,12 +70,14 @@ class Request:
     insists: bool
     address: str
     page: Path | None
+    command: str = "facet calibrate"
+    model: str = ""
 
 
 def print_answer(response: pb.CalibrateGalleryResponse, failures: Mapping[str, int], request: Request) -> None:
     """Print the threshold with its evidence and its forecast."""
     chosen = response.gallery.calibration
-    rows = listing(f"{response.gallery.gallery_id}: FPIR {percent(chosen.target_fpir)}")
+    rows = listing(f"{_whose(request)}: FPIR {percent(chosen.target_fpir)}")
     when = "would be set" if request.dry_run else "now"
     rows.add_row("threshold", f"{response.threshold_before:.4f} before, {chosen.threshold:.4f} {when}")
     rows.add_row("evidence", f"{SOURCES[chosen.source]} {chosen.data_set}".rstrip())
@@ -91,13 +95,13 @@ def print_answer(response: pb.CalibrateGalleryResponse, failures: Mapping[str, i
     _explain(response, request)
 
 
-def print_refusal(error: FailedPrecondition, before: pb.Gallery, request: Request) -> None:
+def print_refusal(error: FailedPrecondition, threshold_before: float, request: Request) -> None:
     """Print on standard error what the threshold would do, why it was not set, and what helps."""
     forecast, threshold = forecasts.from_metadata(error.metadata), float(error.metadata["threshold"])
     console.err.print(forecasts.forecast_table(forecast, None, against_itself=request.against_itself))
     console.err.print(
-        f"{error.reason}: the threshold of {request.gallery} stays {before.threshold:.4f}. From this evidence it would "
-        f"be {threshold:.4f}, which is unreliable:"
+        f"{error.reason}: the threshold of {_whose(request)} stays {threshold_before:.4f}. From this evidence it "
+        f"would be {threshold:.4f}, which is unreliable:"
     )
     _print_unreliable(forecast, threshold, request, console.err)
 
@@ -176,7 +180,7 @@ def _steps(request: Request) -> Iterator[tuple[str, str]]:
     """Yield commands and options that help with an unreliable threshold, and what each does."""
     if request.against_itself:
         yield _duplicates_command(request), "finds people enrolled twice, and wrong pictures"
-        strangers = f"facet calibrate {quote(request.gallery)} --fpir {request.fpir:g} --strangers FOLDER"
+        strangers = f"{request.command} {quote(request.gallery)} --fpir {request.fpir:g} --strangers FOLDER"
         people = f"calibrates with pictures of at least {MIN_PEOPLE} people who are not enrolled"
         yield spelled(f"{strangers}{_where(request)}"), people
     if request.page is None:
@@ -189,6 +193,11 @@ def _steps(request: Request) -> Iterator[tuple[str, str]]:
 
 def _duplicates_command(request: Request) -> str:
     return spelled(f"facet gallery duplicates {quote(request.gallery)} --page duplicates.html{_where(request)}")
+
+
+def _whose(request: Request) -> str:
+    """Whose threshold it is: the gallery's, or that of one of its two models."""
+    return f"{request.gallery}, {request.model}" if request.model else request.gallery
 
 
 def _where(request: Request) -> str:
