@@ -58,7 +58,9 @@ class MigrationMethods(Connection):
             NotFound: there is no such gallery.
         """
         changes = {"threshold": threshold, "shadow_share": shadow_share}
-        request = pb.UpdateMigrationRequest(gallery_id=gallery_id, threshold=threshold, shadow_share=shadow_share)
+        request = pb.UpdateMigrationRequest(
+            gallery_id=gallery_id, threshold=threshold or 0.0, shadow_share=shadow_share or 0.0
+        )
         request.update_mask.paths.extend(name for name, value in changes.items() if value is not None)
         return (self.galleries.UpdateMigration(request, timeout=timeout)).migration
 
