@@ -7,7 +7,7 @@ values, they differ by 0.08 (standard deviation).
 
 The fixture ``second_model`` in ``tests/conftest.py`` is the file of one with 128 values, made once for a process::
 
-    serve("--models.embedding_next", str(second_model))
+    serve("--models.embedding-next", str(second_model))
 """
 
 from __future__ import annotations

@@ -225,6 +225,7 @@ class AnalyzeFacesRequest(_message.Message):
     EMBED_AS_TEMPLATES_FIELD_NUMBER: _builtins.int
     FACE_FIELD_NUMBER: _builtins.int
     SEARCH_FIELD_NUMBER: _builtins.int
+    CONTRACT_FIELD_NUMBER: _builtins.int
     include_embeddings: _builtins.bool
     """Return the embeddings of the faces."""
     include_objects: _builtins.bool
@@ -240,6 +241,8 @@ class AnalyzeFacesRequest(_message.Message):
     """
     search: _types_pb2.Search.ValueType
     """How thoroughly faces are looked for."""
+    contract: _builtins.str
+    """The contract of the embeddings, one of GetServerInfoResponse.embedding_models. Empty: that of the server."""
     @_builtins.property
     def picture(self) -> _types_pb2.Picture:
         """The picture."""
@@ -258,10 +261,11 @@ class AnalyzeFacesRequest(_message.Message):
         embed_as_templates: _builtins.bool = ...,
         face: _types_pb2.FaceChoice | None = ...,
         search: _types_pb2.Search.ValueType = ...,
+        contract: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_min_score", b"_min_score", "face", b"face", "min_score", b"min_score", "picture", b"picture"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_min_score", b"_min_score", "embed_as_templates", b"embed_as_templates", "face", b"face", "include_embeddings", b"include_embeddings", "include_objects", b"include_objects", "min_score", b"min_score", "picture", b"picture", "search", b"search"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_min_score", b"_min_score", "contract", b"contract", "embed_as_templates", b"embed_as_templates", "face", b"face", "include_embeddings", b"include_embeddings", "include_objects", b"include_objects", "min_score", b"min_score", "picture", b"picture", "search", b"search"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__min_score: _TypeAlias = _typing.Literal["min_score"]  # noqa: Y015
     _WhichOneofArgType__min_score: _TypeAlias = _typing.Literal["_min_score", b"_min_score"]  # noqa: Y015

@@ -147,6 +147,7 @@ class RecognitionServiceServicer:
         Limits: one picture, as for Detect. At most limits.max_faces faces are returned, those with the highest scores.
 
         Errors: those of the service, and
+        INVALID_ARGUMENT    No loaded model has the contract (INVALID_FIELD).
         FAILED_PRECONDITION The request selects a face, and there is none (FACE_NOT_FOUND).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -75,6 +75,7 @@ class RecognitionServiceStub:
     Limits: one picture, as for Detect. At most limits.max_faces faces are returned, those with the highest scores.
 
     Errors: those of the service, and
+      INVALID_ARGUMENT    No loaded model has the contract (INVALID_FIELD).
       FAILED_PRECONDITION The request selects a face, and there is none (FACE_NOT_FOUND).
     """
     Verify: _grpc.UnaryUnaryMultiCallable[_recognition_service_pb2.VerifyRequest, _recognition_service_pb2.VerifyResponse]
@@ -215,6 +216,7 @@ class RecognitionServiceAsyncStub(RecognitionServiceStub):
     Limits: one picture, as for Detect. At most limits.max_faces faces are returned, those with the highest scores.
 
     Errors: those of the service, and
+      INVALID_ARGUMENT    No loaded model has the contract (INVALID_FIELD).
       FAILED_PRECONDITION The request selects a face, and there is none (FACE_NOT_FOUND).
     """
     Verify: _aio.UnaryUnaryMultiCallable[_recognition_service_pb2.VerifyRequest, _recognition_service_pb2.VerifyResponse]  # type: ignore[assignment]
@@ -364,6 +366,7 @@ class RecognitionServiceServicer(metaclass=_abc_1.ABCMeta):
         Limits: one picture, as for Detect. At most limits.max_faces faces are returned, those with the highest scores.
 
         Errors: those of the service, and
+          INVALID_ARGUMENT    No loaded model has the contract (INVALID_FIELD).
           FAILED_PRECONDITION The request selects a face, and there is none (FACE_NOT_FOUND).
         """
 

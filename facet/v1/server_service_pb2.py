@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x66\x61\x63\x65t/v1/server_service.proto\x12\x08\x66\x61\x63\x65t.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x16\n\x14GetServerInfoRequest\"\xcc\x07\n\x15GetServerInfoResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12#\n\x06models\x18\x03 \x03(\x0b\x32\x13.facet.v1.ModelInfo\x12\x10\n\x08\x63ontract\x18\x04 \x01(\t\x12\x1b\n\x13\x65mbedding_dimension\x18\x05 \x01(\r\x12\x19\n\x11\x64\x65\x66\x61ult_threshold\x18\x06 \x01(\x02\x12 \n\x06limits\x18\x07 \x01(\x0b\x32\x10.facet.v1.Limits\x12=\n\x07runtime\x18\x08 \x03(\x0b\x32,.facet.v1.GetServerInfoResponse.RuntimeEntry\x12\x13\n\x0b\x63lass_names\x18\t \x03(\t\x12\x16\n\x0e\x66\x61\x63\x65_min_score\x18\n \x01(\x02\x12\x18\n\x10object_min_score\x18\x0b \x01(\x02\x12?\n\x08settings\x18\x0c \x03(\x0b\x32-.facet.v1.GetServerInfoResponse.SettingsEntry\x12\x1e\n\x16verification_threshold\x18\r \x01(\x02\x12/\n\x0fstage_latencies\x18\x0e \x03(\x0b\x32\x16.facet.v1.StageLatency\x12\x31\n\x10method_latencies\x18\x0f \x03(\x0b\x32\x17.facet.v1.MethodLatency\x12#\n\x05queue\x18\x10 \x01(\x0b\x32\x14.facet.v1.QueueState\x12$\n\x06\x65rrors\x18\x11 \x03(\x0b\x32\x14.facet.v1.ErrorCount\x12\x46\n\x0copen_streams\x18\x12 \x03(\x0b\x32\x30.facet.v1.GetServerInfoResponse.OpenStreamsEntry\x12\x17\n\x0fpicture_formats\x18\x13 \x03(\t\x12$\n\x06\x63\x61ller\x18\x14 \x01(\x0b\x32\x14.facet.v1.CallerInfo\x12/\n\x0egallery_health\x18\x15 \x03(\x0b\x32\x17.facet.v1.GalleryHealth\x1a.\n\x0cRuntimeEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a/\n\rSettingsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x32\n\x10OpenStreamsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\r:\x02\x38\x01\"\x9c\x01\n\rGalleryHealth\x12\x12\n\ngallery_id\x18\x01 \x01(\t\x12\x0f\n\x07sources\x18\x02 \x01(\r\x12\x17\n\x0f\x63hanged_sources\x18\x03 \x03(\t\x12\x1a\n\x12\x63hanged_quantities\x18\x04 \x03(\t\x12\x31\n\rchanged_since\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xde\x01\n\x17ListAuditEntriesRequest\x12)\n\x05since\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x63\x61ller\x18\x03 \x01(\t\x12\x12\n\ngallery_id\x18\x04 \x01(\t\x12\x12\n\nsubject_id\x18\x05 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x06 \x01(\t\x12\x11\n\tpage_size\x18\x07 \x01(\r\x12\x12\n\npage_token\x18\x08 \x01(\t\"Z\n\x18ListAuditEntriesResponse\x12%\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x14.facet.v1.AuditEntry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xb2\x02\n\nAuditEntry\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\x0c\n\x04time\x18\x02 \x01(\t\x12\x0e\n\x06\x63\x61ller\x18\x03 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x04 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x05 \x01(\t\x12\x0f\n\x07gallery\x18\x06 \x01(\t\x12\x0f\n\x07subject\x18\x07 \x01(\t\x12\x0f\n\x07outcome\x18\x08 \x01(\t\x12\x0e\n\x06reason\x18\t \x01(\t\x12\x0e\n\x06intent\x18\n \x01(\x04\x12.\n\x05\x66\x61\x63ts\x18\x0b \x03(\x0b\x32\x1f.facet.v1.AuditEntry.FactsEntry\x12\x0c\n\x04prev\x18\x0c \x01(\t\x12\x0c\n\x04hash\x18\r \x01(\t\x12\x0b\n\x03mac\x18\x0e \x01(\t\x1a,\n\nFactsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"{\n\nCallerInfo\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12\x0e\n\x06scopes\x18\x03 \x03(\t\x12\x11\n\tgalleries\x18\x04 \x03(\t\x12/\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"T\n\nErrorCount\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x13\n\x0bsince_start\x18\x03 \x01(\x04\x12\x13\n\x0blast_minute\x18\x04 \x01(\x04\"u\n\x0cStageLatency\x12\r\n\x05stage\x18\x01 \x01(\t\x12*\n\x0bsince_start\x18\x02 \x01(\x0b\x32\x15.facet.v1.Percentiles\x12*\n\x0blast_minute\x18\x03 \x01(\x0b\x32\x15.facet.v1.Percentiles\"w\n\rMethodLatency\x12\x0e\n\x06method\x18\x01 \x01(\t\x12*\n\x0bsince_start\x18\x02 \x01(\x0b\x32\x15.facet.v1.Percentiles\x12*\n\x0blast_minute\x18\x03 \x01(\x0b\x32\x15.facet.v1.Percentiles\"L\n\x0bPercentiles\x12\r\n\x05\x63ount\x18\x01 \x01(\x04\x12\x0e\n\x06p50_ms\x18\x02 \x01(\x01\x12\x0e\n\x06p95_ms\x18\x03 \x01(\x01\x12\x0e\n\x06p99_ms\x18\x04 \x01(\x01\"Q\n\nQueueState\x12\x0f\n\x07waiting\x18\x01 \x01(\r\x12\x13\n\x0bmax_waiting\x18\x02 \x01(\r\x12\x0c\n\x04\x62usy\x18\x03 \x01(\r\x12\x0f\n\x07workers\x18\x04 \x01(\r\"\x85\x01\n\tModelInfo\x12\x0c\n\x04role\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x0c\n\x04size\x18\x04 \x01(\x04\x12\x0f\n\x07license\x18\x05 \x01(\t\x12\x0e\n\x06source\x18\x06 \x01(\t\x12\x0c\n\x04head\x18\x07 \x01(\t\x12\x0f\n\x07runtime\x18\x08 \x01(\t\"\x80\x01\n\x06Limits\x12\x19\n\x11max_message_bytes\x18\x01 \x01(\x04\x12\x12\n\nmax_pixels\x18\x02 \x01(\x04\x12\x11\n\tmax_faces\x18\x03 \x01(\r\x12!\n\x19max_templates_per_subject\x18\x04 \x01(\r\x12\x11\n\tmax_queue\x18\x05 \x01(\r2\xbc\x01\n\rServerService\x12P\n\rGetServerInfo\x12\x1e.facet.v1.GetServerInfoRequest\x1a\x1f.facet.v1.GetServerInfoResponse\x12Y\n\x10ListAuditEntries\x12!.facet.v1.ListAuditEntriesRequest\x1a\".facet.v1.ListAuditEntriesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x66\x61\x63\x65t/v1/server_service.proto\x12\x08\x66\x61\x63\x65t.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x16\n\x14GetServerInfoRequest\"\xa0\x08\n\x15GetServerInfoResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12#\n\x06models\x18\x03 \x03(\x0b\x32\x13.facet.v1.ModelInfo\x12\x10\n\x08\x63ontract\x18\x04 \x01(\t\x12\x1b\n\x13\x65mbedding_dimension\x18\x05 \x01(\r\x12\x19\n\x11\x64\x65\x66\x61ult_threshold\x18\x06 \x01(\x02\x12 \n\x06limits\x18\x07 \x01(\x0b\x32\x10.facet.v1.Limits\x12=\n\x07runtime\x18\x08 \x03(\x0b\x32,.facet.v1.GetServerInfoResponse.RuntimeEntry\x12\x13\n\x0b\x63lass_names\x18\t \x03(\t\x12\x16\n\x0e\x66\x61\x63\x65_min_score\x18\n \x01(\x02\x12\x18\n\x10object_min_score\x18\x0b \x01(\x02\x12?\n\x08settings\x18\x0c \x03(\x0b\x32-.facet.v1.GetServerInfoResponse.SettingsEntry\x12\x1e\n\x16verification_threshold\x18\r \x01(\x02\x12/\n\x0fstage_latencies\x18\x0e \x03(\x0b\x32\x16.facet.v1.StageLatency\x12\x31\n\x10method_latencies\x18\x0f \x03(\x0b\x32\x17.facet.v1.MethodLatency\x12#\n\x05queue\x18\x10 \x01(\x0b\x32\x14.facet.v1.QueueState\x12$\n\x06\x65rrors\x18\x11 \x03(\x0b\x32\x14.facet.v1.ErrorCount\x12\x46\n\x0copen_streams\x18\x12 \x03(\x0b\x32\x30.facet.v1.GetServerInfoResponse.OpenStreamsEntry\x12\x17\n\x0fpicture_formats\x18\x13 \x03(\t\x12$\n\x06\x63\x61ller\x18\x14 \x01(\x0b\x32\x14.facet.v1.CallerInfo\x12/\n\x0egallery_health\x18\x15 \x03(\x0b\x32\x17.facet.v1.GalleryHealth\x12\x32\n\x10\x65mbedding_models\x18\x16 \x03(\x0b\x32\x18.facet.v1.EmbeddingModel\x12\x1e\n\x16\x65mbedding_next_problem\x18\x17 \x01(\t\x1a.\n\x0cRuntimeEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a/\n\rSettingsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x32\n\x10OpenStreamsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\r:\x02\x38\x01\"S\n\x0e\x45mbeddingModel\x12\x10\n\x08\x63ontract\x18\x01 \x01(\t\x12\x11\n\tdimension\x18\x02 \x01(\r\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0e\n\x06sha256\x18\x04 \x01(\t\"\x9c\x01\n\rGalleryHealth\x12\x12\n\ngallery_id\x18\x01 \x01(\t\x12\x0f\n\x07sources\x18\x02 \x01(\r\x12\x17\n\x0f\x63hanged_sources\x18\x03 \x03(\t\x12\x1a\n\x12\x63hanged_quantities\x18\x04 \x03(\t\x12\x31\n\rchanged_since\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xde\x01\n\x17ListAuditEntriesRequest\x12)\n\x05since\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x63\x61ller\x18\x03 \x01(\t\x12\x12\n\ngallery_id\x18\x04 \x01(\t\x12\x12\n\nsubject_id\x18\x05 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x06 \x01(\t\x12\x11\n\tpage_size\x18\x07 \x01(\r\x12\x12\n\npage_token\x18\x08 \x01(\t\"Z\n\x18ListAuditEntriesResponse\x12%\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x14.facet.v1.AuditEntry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xb2\x02\n\nAuditEntry\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\x0c\n\x04time\x18\x02 \x01(\t\x12\x0e\n\x06\x63\x61ller\x18\x03 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x04 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x05 \x01(\t\x12\x0f\n\x07gallery\x18\x06 \x01(\t\x12\x0f\n\x07subject\x18\x07 \x01(\t\x12\x0f\n\x07outcome\x18\x08 \x01(\t\x12\x0e\n\x06reason\x18\t \x01(\t\x12\x0e\n\x06intent\x18\n \x01(\x04\x12.\n\x05\x66\x61\x63ts\x18\x0b \x03(\x0b\x32\x1f.facet.v1.AuditEntry.FactsEntry\x12\x0c\n\x04prev\x18\x0c \x01(\t\x12\x0c\n\x04hash\x18\r \x01(\t\x12\x0b\n\x03mac\x18\x0e \x01(\t\x1a,\n\nFactsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"{\n\nCallerInfo\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05label\x18\x02 \x01(\t\x12\x0e\n\x06scopes\x18\x03 \x03(\t\x12\x11\n\tgalleries\x18\x04 \x03(\t\x12/\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"T\n\nErrorCount\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x13\n\x0bsince_start\x18\x03 \x01(\x04\x12\x13\n\x0blast_minute\x18\x04 \x01(\x04\"u\n\x0cStageLatency\x12\r\n\x05stage\x18\x01 \x01(\t\x12*\n\x0bsince_start\x18\x02 \x01(\x0b\x32\x15.facet.v1.Percentiles\x12*\n\x0blast_minute\x18\x03 \x01(\x0b\x32\x15.facet.v1.Percentiles\"w\n\rMethodLatency\x12\x0e\n\x06method\x18\x01 \x01(\t\x12*\n\x0bsince_start\x18\x02 \x01(\x0b\x32\x15.facet.v1.Percentiles\x12*\n\x0blast_minute\x18\x03 \x01(\x0b\x32\x15.facet.v1.Percentiles\"L\n\x0bPercentiles\x12\r\n\x05\x63ount\x18\x01 \x01(\x04\x12\x0e\n\x06p50_ms\x18\x02 \x01(\x01\x12\x0e\n\x06p95_ms\x18\x03 \x01(\x01\x12\x0e\n\x06p99_ms\x18\x04 \x01(\x01\"Q\n\nQueueState\x12\x0f\n\x07waiting\x18\x01 \x01(\r\x12\x13\n\x0bmax_waiting\x18\x02 \x01(\r\x12\x0c\n\x04\x62usy\x18\x03 \x01(\r\x12\x0f\n\x07workers\x18\x04 \x01(\r\"\x85\x01\n\tModelInfo\x12\x0c\n\x04role\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x0c\n\x04size\x18\x04 \x01(\x04\x12\x0f\n\x07license\x18\x05 \x01(\t\x12\x0e\n\x06source\x18\x06 \x01(\t\x12\x0c\n\x04head\x18\x07 \x01(\t\x12\x0f\n\x07runtime\x18\x08 \x01(\t\"\x80\x01\n\x06Limits\x12\x19\n\x11max_message_bytes\x18\x01 \x01(\x04\x12\x12\n\nmax_pixels\x18\x02 \x01(\x04\x12\x11\n\tmax_faces\x18\x03 \x01(\r\x12!\n\x19max_templates_per_subject\x18\x04 \x01(\r\x12\x11\n\tmax_queue\x18\x05 \x01(\r2\xbc\x01\n\rServerService\x12P\n\rGetServerInfo\x12\x1e.facet.v1.GetServerInfoRequest\x1a\x1f.facet.v1.GetServerInfoResponse\x12Y\n\x10ListAuditEntries\x12!.facet.v1.ListAuditEntriesRequest\x1a\".facet.v1.ListAuditEntriesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,39 +43,41 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETSERVERINFOREQUEST']._serialized_start=76
   _globals['_GETSERVERINFOREQUEST']._serialized_end=98
   _globals['_GETSERVERINFORESPONSE']._serialized_start=101
-  _globals['_GETSERVERINFORESPONSE']._serialized_end=1073
-  _globals['_GETSERVERINFORESPONSE_RUNTIMEENTRY']._serialized_start=926
-  _globals['_GETSERVERINFORESPONSE_RUNTIMEENTRY']._serialized_end=972
-  _globals['_GETSERVERINFORESPONSE_SETTINGSENTRY']._serialized_start=974
-  _globals['_GETSERVERINFORESPONSE_SETTINGSENTRY']._serialized_end=1021
-  _globals['_GETSERVERINFORESPONSE_OPENSTREAMSENTRY']._serialized_start=1023
-  _globals['_GETSERVERINFORESPONSE_OPENSTREAMSENTRY']._serialized_end=1073
-  _globals['_GALLERYHEALTH']._serialized_start=1076
-  _globals['_GALLERYHEALTH']._serialized_end=1232
-  _globals['_LISTAUDITENTRIESREQUEST']._serialized_start=1235
-  _globals['_LISTAUDITENTRIESREQUEST']._serialized_end=1457
-  _globals['_LISTAUDITENTRIESRESPONSE']._serialized_start=1459
-  _globals['_LISTAUDITENTRIESRESPONSE']._serialized_end=1549
-  _globals['_AUDITENTRY']._serialized_start=1552
-  _globals['_AUDITENTRY']._serialized_end=1858
-  _globals['_AUDITENTRY_FACTSENTRY']._serialized_start=1814
-  _globals['_AUDITENTRY_FACTSENTRY']._serialized_end=1858
-  _globals['_CALLERINFO']._serialized_start=1860
-  _globals['_CALLERINFO']._serialized_end=1983
-  _globals['_ERRORCOUNT']._serialized_start=1985
-  _globals['_ERRORCOUNT']._serialized_end=2069
-  _globals['_STAGELATENCY']._serialized_start=2071
-  _globals['_STAGELATENCY']._serialized_end=2188
-  _globals['_METHODLATENCY']._serialized_start=2190
-  _globals['_METHODLATENCY']._serialized_end=2309
-  _globals['_PERCENTILES']._serialized_start=2311
-  _globals['_PERCENTILES']._serialized_end=2387
-  _globals['_QUEUESTATE']._serialized_start=2389
-  _globals['_QUEUESTATE']._serialized_end=2470
-  _globals['_MODELINFO']._serialized_start=2473
-  _globals['_MODELINFO']._serialized_end=2606
-  _globals['_LIMITS']._serialized_start=2609
-  _globals['_LIMITS']._serialized_end=2737
-  _globals['_SERVERSERVICE']._serialized_start=2740
-  _globals['_SERVERSERVICE']._serialized_end=2928
+  _globals['_GETSERVERINFORESPONSE']._serialized_end=1157
+  _globals['_GETSERVERINFORESPONSE_RUNTIMEENTRY']._serialized_start=1010
+  _globals['_GETSERVERINFORESPONSE_RUNTIMEENTRY']._serialized_end=1056
+  _globals['_GETSERVERINFORESPONSE_SETTINGSENTRY']._serialized_start=1058
+  _globals['_GETSERVERINFORESPONSE_SETTINGSENTRY']._serialized_end=1105
+  _globals['_GETSERVERINFORESPONSE_OPENSTREAMSENTRY']._serialized_start=1107
+  _globals['_GETSERVERINFORESPONSE_OPENSTREAMSENTRY']._serialized_end=1157
+  _globals['_EMBEDDINGMODEL']._serialized_start=1159
+  _globals['_EMBEDDINGMODEL']._serialized_end=1242
+  _globals['_GALLERYHEALTH']._serialized_start=1245
+  _globals['_GALLERYHEALTH']._serialized_end=1401
+  _globals['_LISTAUDITENTRIESREQUEST']._serialized_start=1404
+  _globals['_LISTAUDITENTRIESREQUEST']._serialized_end=1626
+  _globals['_LISTAUDITENTRIESRESPONSE']._serialized_start=1628
+  _globals['_LISTAUDITENTRIESRESPONSE']._serialized_end=1718
+  _globals['_AUDITENTRY']._serialized_start=1721
+  _globals['_AUDITENTRY']._serialized_end=2027
+  _globals['_AUDITENTRY_FACTSENTRY']._serialized_start=1983
+  _globals['_AUDITENTRY_FACTSENTRY']._serialized_end=2027
+  _globals['_CALLERINFO']._serialized_start=2029
+  _globals['_CALLERINFO']._serialized_end=2152
+  _globals['_ERRORCOUNT']._serialized_start=2154
+  _globals['_ERRORCOUNT']._serialized_end=2238
+  _globals['_STAGELATENCY']._serialized_start=2240
+  _globals['_STAGELATENCY']._serialized_end=2357
+  _globals['_METHODLATENCY']._serialized_start=2359
+  _globals['_METHODLATENCY']._serialized_end=2478
+  _globals['_PERCENTILES']._serialized_start=2480
+  _globals['_PERCENTILES']._serialized_end=2556
+  _globals['_QUEUESTATE']._serialized_start=2558
+  _globals['_QUEUESTATE']._serialized_end=2639
+  _globals['_MODELINFO']._serialized_start=2642
+  _globals['_MODELINFO']._serialized_end=2775
+  _globals['_LIMITS']._serialized_start=2778
+  _globals['_LIMITS']._serialized_end=2906
+  _globals['_SERVERSERVICE']._serialized_start=2909
+  _globals['_SERVERSERVICE']._serialized_end=3097
 # @@protoc_insertion_point(module_scope)

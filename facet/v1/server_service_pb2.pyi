@@ -123,10 +123,14 @@ class GetServerInfoResponse(_message.Message):
     PICTURE_FORMATS_FIELD_NUMBER: _builtins.int
     CALLER_FIELD_NUMBER: _builtins.int
     GALLERY_HEALTH_FIELD_NUMBER: _builtins.int
+    EMBEDDING_MODELS_FIELD_NUMBER: _builtins.int
+    EMBEDDING_NEXT_PROBLEM_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     """The version of Facet."""
     contract: _builtins.str
-    """The embedding contract of the server, a hexadecimal SHA-256. Galleries of another contract are refused."""
+    """The embedding contract of the server, a hexadecimal SHA-256: that of its first embedding model. Galleries of a
+    contract that no loaded model has are refused.
+    """
     embedding_dimension: _builtins.int
     """The number of values of an embedding."""
     default_threshold: _builtins.float
@@ -137,6 +141,8 @@ class GetServerInfoResponse(_message.Message):
     """The minimum score of returned objects if a request has no min_score, in (0, 1]."""
     verification_threshold: _builtins.float
     """The threshold of Verify for two pictures if a request has none, in [-1, 1]."""
+    embedding_next_problem: _builtins.str
+    """Why the model of the setting models.embedding_next is not loaded. Empty if it is, or if there is no such setting."""
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """When the server started."""
@@ -203,6 +209,12 @@ class GetServerInfoResponse(_message.Message):
         use, at most 100. Empty for callers without the scope "admin". AssessGallery tells more.
         """
 
+    @_builtins.property
+    def embedding_models(self) -> _containers.RepeatedCompositeFieldContainer[Global___EmbeddingModel]:
+        """The models that embed faces: the first is that of contract, the second that of the setting models.embedding_next if
+        it is loaded.
+        """
+
     def __init__(
         self,
         *,
@@ -227,14 +239,50 @@ class GetServerInfoResponse(_message.Message):
         picture_formats: _abc.Iterable[_builtins.str] | None = ...,
         caller: Global___CallerInfo | None = ...,
         gallery_health: _abc.Iterable[Global___GalleryHealth] | None = ...,
+        embedding_models: _abc.Iterable[Global___EmbeddingModel] | None = ...,
+        embedding_next_problem: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "limits", b"limits", "queue", b"queue", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "class_names", b"class_names", "contract", b"contract", "default_threshold", b"default_threshold", "embedding_dimension", b"embedding_dimension", "errors", b"errors", "face_min_score", b"face_min_score", "gallery_health", b"gallery_health", "limits", b"limits", "method_latencies", b"method_latencies", "models", b"models", "object_min_score", b"object_min_score", "open_streams", b"open_streams", "picture_formats", b"picture_formats", "queue", b"queue", "runtime", b"runtime", "settings", b"settings", "stage_latencies", b"stage_latencies", "start_time", b"start_time", "verification_threshold", b"verification_threshold", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "class_names", b"class_names", "contract", b"contract", "default_threshold", b"default_threshold", "embedding_dimension", b"embedding_dimension", "embedding_models", b"embedding_models", "embedding_next_problem", b"embedding_next_problem", "errors", b"errors", "face_min_score", b"face_min_score", "gallery_health", b"gallery_health", "limits", b"limits", "method_latencies", b"method_latencies", "models", b"models", "object_min_score", b"object_min_score", "open_streams", b"open_streams", "picture_formats", b"picture_formats", "queue", b"queue", "runtime", b"runtime", "settings", b"settings", "stage_latencies", b"stage_latencies", "start_time", b"start_time", "verification_threshold", b"verification_threshold", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetServerInfoResponse: _TypeAlias = GetServerInfoResponse  # noqa: Y015
+
+@_typing.final
+class EmbeddingModel(_message.Message):
+    """A loaded model that embeds faces."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTRACT_FIELD_NUMBER: _builtins.int
+    DIMENSION_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    contract: _builtins.str
+    """The contract of its embeddings, a hexadecimal SHA-256."""
+    dimension: _builtins.int
+    """The number of values of an embedding."""
+    name: _builtins.str
+    """The name of its file without ".onnx"."""
+    sha256: _builtins.str
+    """Hexadecimal SHA-256 of its file."""
+    def __init__(
+        self,
+        *,
+        contract: _builtins.str = ...,
+        dimension: _builtins.int = ...,
+        name: _builtins.str = ...,
+        sha256: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contract", b"contract", "dimension", b"dimension", "name", b"name", "sha256", b"sha256"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EmbeddingModel: _TypeAlias = EmbeddingModel  # noqa: Y015
 
 @_typing.final
 class GalleryHealth(_message.Message):
@@ -693,7 +741,7 @@ class ModelInfo(_message.Message):
     HEAD_FIELD_NUMBER: _builtins.int
     RUNTIME_FIELD_NUMBER: _builtins.int
     role: _builtins.str
-    """The role of the model: "objects", "faces" or "embedding"."""
+    """The role of the model: "objects", "faces", "embedding" or "embedding_next"."""
     name: _builtins.str
     """The name of its file."""
     sha256: _builtins.str

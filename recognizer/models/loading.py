@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from dataclasses import dataclass
+from pathlib import Path
 
 from detector.yolo import YoloDetector
 from facet.runtime.cores import usable_cores
@@ -16,6 +18,9 @@ from recognizer.detection.scrfd import ScrfdDetector
 from recognizer.detection.yolo_faces import YoloFaceFinder
 from recognizer.embedding import Embedder
 from recognizer.settings import ModelSettings, PipelineSettings
+
+_FOLDERS = re.compile(r"(?<![\w.:/])/(?:[^\s/'\"]+/)*(?=[^\s/'\"])")
+"""The folders of an absolute path in a text."""
 
 PROPORTIONS = (0.6, 0.7, 0.75, 0.85, 1.0)
 """Shorter to longer side of the object detector's inputs: 16:9, 3:2, 4:3 and those between."""
@@ -48,7 +53,8 @@ class PipelineModels:
         embedder: the recognition model.
         loaded: describes each of them.
         next_embedder: the second recognition model, if there is one.
-        next_problem: why the second one that was asked for could not be loaded, in one line; empty without a problem.
+        next_problem: why the second one that was asked for could not be loaded, in one line without folders; empty
+            without a problem.
     """
 
     objects: YoloDetector | None
@@ -90,8 +96,16 @@ def load_models(models: ModelSettings | None = None, settings: PipelineSettings 
             next_embedder, description = _load_next(models.embedding_next, embedder, models, slots)
             loaded.append(description)
         except ModelError as error:
-            next_problem = " ".join(str(error).split())
+            next_problem = _without_folders(" ".join(str(error).split()), models)
     return PipelineModels(objects, faces, embedder, tuple(loaded), next_embedder, next_problem)
+
+
+def _without_folders(problem: str, models: ModelSettings) -> str:
+    """What is wrong with the second recognition model, with files by their names: clients read it too."""
+    for folder in (models.folder, Path(models.embedding_next or "").parent):
+        if folder is not None and folder.name:
+            problem = problem.replace(f"{folder}/", "").replace(str(folder), folder.name)
+    return _FOLDERS.sub("", problem)
 
 
 def _load_embedder(name: str, role: str, models: ModelSettings, slots: InferenceSlots) -> tuple[Embedder, LoadedModel]:

@@ -35,6 +35,8 @@ def as_plain(status: Status, address: str) -> dict[str, Any]:
             }
             for model in info.models
         ],
+        "embedding_models": [as_dict(model) for model in info.embedding_models],
+        "embedding_next_problem": info.embedding_next_problem,
         "runtime": dict(info.runtime),
         "queue": {
             "waiting": info.queue.waiting,

@@ -93,7 +93,11 @@ def _models(info: pb.GetServerInfoResponse) -> RenderableType:
     rows = table(whole("role"), "file", "head", "runs on", whole("SHA-256"))
     for model in info.models:
         rows.add_row(model.role, Shortened(model.name), model.head, model.runtime, model.sha256[:12])
-    return rows
+    embeddings = table(whole("embeddings"), number("values"), whole("contract"))
+    for each in info.embedding_models:
+        embeddings.add_row(Shortened(each.name), str(each.dimension), each.contract[:12])
+    problem = [Text(visible(f"models.embedding_next: {text}"), "red")] if (text := info.embedding_next_problem) else []
+    return Group(rows, embeddings, *problem)
 
 
 def _latencies(info: pb.GetServerInfoResponse) -> RenderableType:

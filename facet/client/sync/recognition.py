@@ -47,6 +47,7 @@ class RecognitionMethods(ServerMethods):
         include_objects: bool = False,
         min_score: float | None = None,
         embed_as_templates: bool = False,
+        contract: str = "",
         search: Search.ValueType = SEARCH_UNSPECIFIED,
         timeout: float | None = None,
     ) -> pb.AnalyzeFacesResponse:
@@ -59,6 +60,7 @@ class RecognitionMethods(ServerMethods):
             include_objects: also return the objects that were found on the way.
             min_score: only faces of at least this score, (0, 1]; ``None`` for the server's.
             embed_as_templates: embed each face with its mirror image, as enrolment does: slower and more accurate.
+            contract: of the embeddings, one of ``embedding_models`` of GetServerInfo; empty for that of the server.
             search: :data:`facet.THOROUGH` also finds faces that are small in a large picture, and takes longer.
             timeout: seconds the call may take; ``None`` for the client's.
         """
@@ -69,6 +71,7 @@ class RecognitionMethods(ServerMethods):
             include_objects=include_objects,
             min_score=min_score,
             embed_as_templates=embed_as_templates,
+            contract=contract,
             search=search,
         )
         return self.recognition.AnalyzeFaces(request, timeout=timeout)

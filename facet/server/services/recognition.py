@@ -97,6 +97,7 @@ class RecognitionServicer(RecognitionServiceServicer):
         min_score = validate.min_score(request.min_score) if request.HasField("min_score") else None
         choose = convert.face_choice(request.face, "face")
         thorough = convert.is_thorough(request.search)
+        contract = self._contract(request.contract)
         work = begin(
             context,
             "AnalyzeFaces",
@@ -125,11 +126,11 @@ class RecognitionServicer(RecognitionServiceServicer):
             )
             if request.include_embeddings:
                 embeddings = yield from self._pipeline.embed_in_turns(
-                    aligned, work, as_template=request.embed_as_templates
+                    aligned, work, as_template=request.embed_as_templates, contract=contract
                 )
                 for face, embedding in zip(response.faces, embeddings, strict=True):
                     face.embedding.values.extend(embedding.tolist())
-                    face.embedding.contract = self._pipeline.contract
+                    face.embedding.contract = contract
             return response
 
         response = await self._workers.run_in_turns(work, turns())
@@ -278,6 +279,14 @@ class RecognitionServicer(RecognitionServiceServicer):
             )
 
         return turns()
+
+    def _contract(self, wanted: str) -> str:
+        """The contract that embeddings are asked for; that of the first model if the request names none."""
+        models = self._pipeline.embedding_models
+        if wanted and wanted not in models:
+            loaded = ", ".join(f"{model.contract} ({model.name})" for model in models.values())
+            raise InvalidField("contract", f"no loaded model has it, loaded are {loaded}")
+        return wanted or self._pipeline.contract
 
     def _class_ids(self, names: Sequence[str]) -> list[int]:
         validate.at_most(names, validate.MAX_CLASSES, "class_names")

@@ -78,6 +78,13 @@ class ServerServicer(ServerServiceServicer):
             ],
             contract=pipeline.contract,
             embedding_dimension=pipeline.dimension,
+            embedding_models=[
+                pb.EmbeddingModel(
+                    contract=model.contract, dimension=model.dimension, name=model.name, sha256=model.sha256
+                )
+                for model in pipeline.embedding_models.values()
+            ],
+            embedding_next_problem=pipeline.next_problem,
             default_threshold=config.gallery.default_threshold,
             verification_threshold=config.verification.threshold,
             limits=pb.Limits(
