@@ -33,11 +33,12 @@ from gallery.ranking import decide, is_contested, taken_subjects
 from gallery.records.distinct_pairs import DistinctPairs
 from gallery.records.enrollments import Enrolled, Enrollment
 from gallery.records.expired import NO_EFFECT, PolicyEffect
-from gallery.records.galleries import DEFAULT_THRESHOLD, Gallery, GalleryChange, ThresholdSource, rounded_threshold
+from gallery.records.galleries import Gallery, GalleryChange
 from gallery.records.identifications import Identification, TakenSubject
 from gallery.records.policies import NO_POLICY, GalleryPolicy
 from gallery.records.subjects import Subject, SubjectChange
 from gallery.records.templates import Template
+from gallery.records.thresholds import DEFAULT_THRESHOLD, ThresholdSource, rounded_threshold
 from gallery.registry import GalleryRegistry, SearchSettings
 from gallery.search_pool import BACKGROUND, SearchPool
 from gallery.stores.base import Store

@@ -61,7 +61,7 @@ class OutcomeReports:
             gallery_id: the gallery.
             outcome: what was said.
             reporter: the id of the caller who says it; empty if it is not known.
-            most: of more outcomes than this, some are deleted, see :class:`gallery.stores.base.OutcomeLog`; at least 1.
+            most: of more outcomes than this, some are deleted, see :class:`gallery.stores.logs.OutcomeLog`; at least 1.
 
         Raises:
             GalleryNotFound: the gallery does not exist.

@@ -8,7 +8,8 @@ from datetime import datetime
 from gallery.errors import ErasuresNotRecorded
 from gallery.pages import Page, last_id, page_of
 from gallery.records.erasures import Erasure, MadeCopy
-from gallery.stores.base import ErasureLog, Store
+from gallery.stores.base import Store
+from gallery.stores.logs import ErasureLog
 
 
 class ErasureReports:

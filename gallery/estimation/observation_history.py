@@ -12,7 +12,8 @@ from gallery.estimation.drift import MIN_REFERENCE, WINDOW, Drift, drift, too_li
 from gallery.estimation.reference import reference
 from gallery.observations.records import HOUR, Observation, total
 from gallery.records.galleries import Gallery
-from gallery.stores.base import ObservationLog, Store
+from gallery.stores.base import Store
+from gallery.stores.logs import ObservationLog
 from gallery.times import LATEST
 
 REFERENCE_SPAN = timedelta(days=7)
@@ -75,7 +76,7 @@ class ObservationHistory:
         self.log: ObservationLog = store.observations
 
     def add(self, observations: Sequence[Observation]) -> None:
-        """Add what was counted, see :meth:`gallery.stores.base.ObservationLog.add`, without that of other galleries."""
+        """Add what was counted, see :meth:`gallery.stores.logs.ObservationLog.add`, without that of other galleries."""
         self.log.add(self.without_predecessors(observations))
 
     def without_predecessors(self, observations: Sequence[Observation]) -> list[Observation]:

@@ -1,32 +1,17 @@
-"""A gallery, where its threshold comes from, and a change to it."""
+"""A gallery, and a change to it."""
 
 from __future__ import annotations
 
-import enum
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-import numpy as np
-
 from gallery.records.calibrations import Calibration
+from gallery.records.migrations import Migration, ThresholdSettings
 from gallery.records.policies import NO_POLICY, GalleryPolicy
+from gallery.records.thresholds import ThresholdSource, rounded_threshold
 
 MAX_MEAN_OF_BEST = 16
 """The maximum of ``mean_of_best``."""
-
-DEFAULT_THRESHOLD = 0.34
-"""The threshold of a gallery that is created without one, unless the server is configured otherwise."""
-
-
-class ThresholdSource(enum.Enum):
-    """Where a gallery's threshold comes from. The values are stored and exported."""
-
-    DEFAULT = "default"
-    """Nobody chose it: the gallery was created without a threshold."""
-    CALLER = "caller"
-    """A caller set it."""
-    CALIBRATION = "calibration"
-    """A calibration set it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +25,7 @@ class Gallery:
             rounded to float32, as similarities are.
         mean_of_best: a subject's similarity is the mean over this many of its best templates, or over all of them if
             it has fewer; 1 (the best template alone) to :data:`MAX_MEAN_OF_BEST`.
-        contract: the embedding contract of all its templates.
+        contract: the embedding contract of its templates, by which they are searched.
         subject_count: the number of subjects, without those that have expired.
         template_count: the number of templates, without those that have expired.
         create_time: UTC, to the microsecond.
@@ -50,6 +35,7 @@ class Gallery:
         calibration: the last calibration of the threshold; ``None`` if there was none.
         threshold_source: where the threshold comes from.
         policy: what it demands of the people in it, and how long it keeps them.
+        migration: its migration to another embedding model; ``None`` if there is none.
     """
 
     gallery_id: str
@@ -65,6 +51,7 @@ class Gallery:
     calibration: Calibration | None = None
     threshold_source: ThresholdSource = ThresholdSource.CALLER
     policy: GalleryPolicy = NO_POLICY
+    migration: Migration | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +64,10 @@ class GalleryChange:
         mean_of_best: 1 to :data:`MAX_MEAN_OF_BEST`.
         calibration: the calibration that ``threshold`` comes from.
         policy: the whole policy.
+        migration: the migration as it begins, is changed or switched.
+        ends_migration: the gallery has no migration any more.
+        contract: the other contract of its migration, which searches from now on. The thresholds of the two models
+            change places.
     """
 
     display_name: str | None = None
@@ -84,6 +75,9 @@ class GalleryChange:
     mean_of_best: int | None = None
     calibration: Calibration | None = None
     policy: GalleryPolicy | None = None
+    migration: Migration | None = None
+    ends_migration: bool = False
+    contract: str | None = None
 
     def apply(self, gallery: Gallery, *, etag: str, time: datetime) -> Gallery:
         """Return the changed gallery with a new etag and update time."""
@@ -99,27 +93,23 @@ class GalleryChange:
         if self.threshold is not None:
             source = ThresholdSource.CALLER if self.calibration is None else ThresholdSource.CALIBRATION
             changed = replace(changed, threshold=rounded_threshold(self.threshold), threshold_source=source)
+        if self.migration is not None or self.ends_migration:
+            changed = replace(changed, migration=self.migration)
+        if self.contract is not None:
+            changed = _switched(changed, self.contract)
         return changed
 
 
-def rounded_threshold(threshold: float) -> float:
-    """Round a threshold to float32, so that it compares with similarities as a client sees both."""
-    return float(np.float32(threshold))
-
-
-def infer_threshold_source(
-    threshold: float, calibration: Calibration | None, *, default_threshold: float | None
-) -> ThresholdSource:
-    """Infer the source of a threshold that was stored before sources were.
-
-    Args:
-        threshold: the stored threshold.
-        calibration: the stored calibration.
-        default_threshold: the server's default threshold; ``None`` if it is not known. A gallery that was never
-            calibrated and has exactly this threshold is taken for one whose threshold nobody chose.
-    """
-    if calibration is not None and threshold == calibration.threshold:
-        return ThresholdSource.CALIBRATION
-    if calibration is None and default_threshold is not None and threshold == rounded_threshold(default_threshold):
-        return ThresholdSource.DEFAULT
-    return ThresholdSource.CALLER
+def _switched(gallery: Gallery, contract: str) -> Gallery:
+    migration = gallery.migration
+    if migration is None:
+        raise ValueError("the gallery has no migration")
+    other = ThresholdSettings(gallery.threshold, gallery.threshold_source, gallery.calibration)
+    return replace(
+        gallery,
+        contract=contract,
+        threshold=migration.other.threshold,
+        threshold_source=migration.other.source,
+        calibration=migration.other.calibration,
+        migration=migration.with_other(other),
+    )

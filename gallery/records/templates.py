@@ -54,14 +54,17 @@ class StoredFace:
     Attributes:
         subject: the subject; ``template_count`` is not meaningful here.
         template: the template; ``None`` if the subject has none.
-        embedding: float32, shape ``(dimension,)``, unit length; ``None`` without a template.
+        embedding: float32, shape ``(dimension,)``, unit length, under the gallery's contract; ``None`` without a
+            template, or without an embedding under this contract.
         crop: the aligned face as PNG; ``None`` if it is not stored.
+        other_embedding: the same under the other contract of the gallery's migration; ``None`` if there is none.
     """
 
     subject: Subject
     template: Template | None
     embedding: NDArray[np.float32] | None
     crop: bytes | None
+    other_embedding: NDArray[np.float32] | None = None
 
     @property
     def has_terms(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -11,16 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gallery.index.protocol import Index
-from gallery.observations.records import Observation
-from gallery.records.changes import Rearrangement, StoredChange
 from gallery.records.distinct_pairs import Pair
-from gallery.records.erasures import Erasure, MadeCopy
 from gallery.records.expired import Expired, PolicyEffect
 from gallery.records.galleries import Gallery, GalleryChange
-from gallery.records.outcomes import Outcome
 from gallery.records.policies import GalleryPolicy
 from gallery.records.subjects import Subject, SubjectChange
 from gallery.records.templates import EmbeddedTemplates, StoredFace, Template
+from gallery.stores.logs import ChangeLog, ErasureLog, ObservationLog, OutcomeLog
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +49,59 @@ class EnrollmentState:
     answered: tuple[Template, str] | None
 
 
+class SecondEmbeddings(Protocol):
+    """The embeddings that templates of a gallery have under the other contract of its migration.
+
+    A template has an embedding under at least one of the two contracts. All methods are thread-safe, and may raise
+    :class:`gallery.errors.StorageError` and :class:`gallery.errors.GalleryNotFound`.
+    """
+
+    def missing(
+        self, gallery_id: str, contract: str, *, after: tuple[str, str], limit: int, picture_sha256: str = ""
+    ) -> Sequence[StoredFace]:
+        """List the templates without an embedding under a contract, with their crops, but without embeddings.
+
+        Args:
+            gallery_id: the gallery.
+            contract: one of the two contracts of its migration.
+            after: a subject id and a template id, in whose order the list is; they need not exist.
+            limit: the most templates.
+            picture_sha256: only those of this picture; empty for all.
+        """
+
+    def count_missing(self, gallery_id: str, contract: str) -> tuple[int, int]:
+        """Count the templates without an embedding under a contract: those with a crop, and those without."""
+
+    def add(
+        self, gallery_id: str, contract: str, template_ids: Sequence[str], embeddings: NDArray[np.float32]
+    ) -> Sequence[str]:
+        """Add embeddings under the contract that does not search, all in one transaction.
+
+        Args:
+            gallery_id: the gallery.
+            contract: the contract.
+            template_ids: the templates; those that are gone, or have such an embedding, are left out.
+            embeddings: shape ``(n, dimension)``, unit length.
+
+        Returns:
+            the ids of the templates that got one.
+        """
+
+    def drop(self, gallery_id: str, contract: str, *, model: str, limit: int) -> int:
+        """Drop embeddings under a contract that does not search, of templates that have one under the other.
+
+        Args:
+            gallery_id: the gallery.
+            contract: the contract to drop.
+            model: hexadecimal SHA-256 of the model of the embeddings that stay, for
+                :attr:`gallery.records.templates.Template.embedding_model`; may be empty.
+            limit: the most embeddings.
+
+        Returns:
+            how many were dropped; fewer than ``limit`` if none is left.
+        """
+
+
 class GalleryImport(Protocol):
     """A gallery that is being imported, and that is not visible before :meth:`commit`.
 
@@ -74,223 +124,6 @@ class GalleryImport(Protocol):
 
     def abort(self) -> None:
         """Remove what was added; does nothing after :meth:`commit` or a first :meth:`abort`."""
-
-
-class ErasureLog(Protocol):
-    """The records of erasures. All methods are thread-safe, and may raise :class:`gallery.errors.StorageError`.
-
-    Attributes:
-        on_checked: called with each completed record, on any thread; may be replaced. It must not raise.
-    """
-
-    on_checked: Callable[[Erasure], None]
-
-    def records(
-        self, gallery_id: str, subject_id: str, *, since: datetime, after: str, limit: int
-    ) -> Sequence[Erasure]:
-        """List the records of erasures since a time, by id.
-
-        Args:
-            gallery_id: the gallery; empty for all, also deleted ones.
-            subject_id: a subject of the gallery; empty for all.
-            since: the time.
-            after: the id after which the list begins; empty for the first.
-            limit: the most records.
-        """
-
-    def copies(self) -> Sequence[MadeCopy]:
-        """List the copies of people's data that are known, the newest first; erasures do not reach them."""
-
-    def note_copy(self, kind: str, gallery_id: str) -> None:
-        """Record that a copy was made."""
-
-
-class OutcomeLog(Protocol):
-    """What clients said about answers. All methods are thread-safe.
-
-    Every method may raise :class:`gallery.errors.StorageError`, and :class:`gallery.errors.GalleryNotFound`. What is
-    stored goes with its gallery. An outcome that names a subject who is deleted or expires stays as a count: it names
-    nobody any more, see :class:`gallery.records.outcomes.Outcome`. A subject that was created after the answer is
-    another one, although it has the id.
-    """
-
-    def answer_keys(self, gallery_id: str) -> Sequence[bytes]:
-        """Return the keys of the ids of a gallery's answers, 32 bytes each: the first seals, each of them may open.
-
-        A key is made when it is first needed. There are several if servers needed it at the same moment.
-        """
-
-    def report(self, gallery_id: str, outcome: Outcome, *, reporter: str = "", most: int) -> Outcome:
-        """Store an outcome, and return it as it is stored; it replaces the one of the same answer.
-
-        If the gallery then has more than ``most``, some are deleted: first those that are not of the review, of the
-        caller with the most, the oldest first. So a caller cannot displace what others say.
-
-        Args:
-            gallery_id: the gallery.
-            outcome: what was said.
-            reporter: the id of the caller who says it; empty if it is not known.
-            most: how many the gallery keeps, at least 1.
-
-        Raises:
-            SubjectNotFound: the subject that it truly was does not exist.
-        """
-
-    def outcomes(self, gallery_id: str, *, after: str, limit: int) -> Sequence[Outcome]:
-        """List the outcomes of a gallery after an ``outcome_id``, in the order of these.
-
-        Raises:
-            InvalidPageToken: no outcome can have this id.
-        """
-
-
-class ObservationLog(Protocol):
-    """Observations of galleries. All methods are thread-safe, and may raise :class:`gallery.errors.StorageError`.
-
-    Attributes:
-        at_once: how many observations :meth:`add` stores wholly or not at all.
-    """
-
-    at_once: int
-
-    def add(self, observations: Sequence[Observation]) -> None:
-        """Add observations to those of the same gallery, source and hour; galleries that do not exist are left out.
-
-        Stored counts that are damaged are replaced: they must not keep others from being counted. Other writers wait in
-        the meantime.
-
-        Args:
-            observations: at most :attr:`at_once` of them are stored wholly or not at all.
-        """
-
-    def find(
-        self,
-        gallery_id: str,
-        *,
-        since: datetime,
-        until: datetime,
-        source: str = "",
-        after: tuple[datetime, str] | None = None,
-        limit: int,
-    ) -> Sequence[Observation]:
-        """Return the observations of a gallery by their start, then by source.
-
-        Args:
-            gallery_id: the gallery.
-            since: only those that start at this time or later,
-            until: and before this time.
-            source: only those of this source; empty for all.
-            after: start and source after which they begin; ``None`` for the first.
-            limit: the most observations.
-
-        Raises:
-            GalleryNotFound: the gallery does not exist.
-        """
-
-    def sources(self, gallery_id: str, *, since: datetime) -> Sequence[str]:
-        """Return the sources that have observations since a time, in code point order.
-
-        Raises:
-            GalleryNotFound: the gallery does not exist.
-        """
-
-    def tidy(
-        self,
-        gallery_id: str,
-        *,
-        days_before: datetime,
-        keep_since: datetime,
-        keep_hours: Mapping[str, tuple[datetime, datetime]],
-    ) -> None:
-        """Delete the observations of a gallery that end at ``keep_since`` or before.
-
-        A store may also replace the hours of a day by the whole day.
-
-        Args:
-            gallery_id: the gallery.
-            days_before: only in days before that of this time.
-            keep_since: see above.
-            keep_hours: periods whose hours stay, by source.
-
-        Raises:
-            GalleryNotFound: the gallery does not exist.
-        """
-
-    def reference_starts(self, gallery_id: str) -> Mapping[str, datetime]:
-        """Return when somebody has begun new reference periods, by source; empty is for all sources.
-
-        Raises:
-            GalleryNotFound: the gallery does not exist.
-        """
-
-    def begin_reference(self, gallery_id: str, source: str, start: datetime) -> None:
-        """Begin a new reference period of a source, instead of the one that somebody has begun before.
-
-        Args:
-            gallery_id: the gallery.
-            source: the source; empty for all, whose own times are forgotten.
-            start: when it begins.
-
-        Raises:
-            GalleryNotFound: the gallery does not exist.
-        """
-
-
-class ChangeLog(Protocol):
-    """The corrections of who is who: how they are made, and what it takes to undo them.
-
-    All methods are thread-safe, and may raise :class:`gallery.errors.StorageError` and
-    :class:`gallery.errors.GalleryNotFound`.
-
-    Attributes:
-        keeps_template_ids: whether a template that goes to another subject keeps its id.
-    """
-
-    keeps_template_ids: bool
-
-    def change(self, gallery_id: str, change_id: str) -> StoredChange | None:
-        """Return a change; ``None`` if there is none of this id, or a subject that it was about is gone."""
-
-    def change_of_request(self, gallery_id: str, request_id: str) -> StoredChange | None:
-        """Return the change that a request made, as long as it can be undone."""
-
-    def changes(self, gallery_id: str, *, before: str = "", limit: int | None = None) -> Sequence[StoredChange]:
-        """Return the changes of a gallery that are not erased, the greatest ids first.
-
-        Args:
-            gallery_id: the gallery.
-            before: return those with lesser ids than this one; empty for all.
-            limit: return at most so many; ``None`` for all.
-        """
-
-    def replace(self, gallery_id: str, change: StoredChange) -> None:
-        """Write the time and the text of a change anew; does nothing if it is gone."""
-
-    def holders_of_changes(self, gallery_id: str, subject_id: str) -> Mapping[str, tuple[str, ...]]:
-        """Return the holders of the changes that a subject holds, by change id."""
-
-    def subjects_of_templates(self, gallery_id: str, template_ids: Sequence[str]) -> Mapping[str, str]:
-        """Return the subjects of those templates that exist and have not expired."""
-
-    def mark(self, gallery_id: str) -> str | None:
-        """Return what differs after every correction and every undoing, also after those that are erased since.
-
-        ``None`` while one is being made. If two marks are equal, no template went to another subject in between.
-        """
-
-    def rearrange(self, gallery_id: str, wanted: Rearrangement) -> None:
-        """Make a correction, or undo one."""
-
-    def finish(
-        self, gallery_id: str, subject_ids: Sequence[str] = (), *, change_id: str = ""
-    ) -> Sequence[Rearrangement]:
-        """Do the rest of the corrections of some subjects, or of one change, that died halfway, and return them.
-
-        A store with transactions has none.
-        """
-
-    def erase_old(self, gallery_id: str, *, until: datetime) -> None:
-        """Erase what it takes to undo the changes that can be undone no later than this; their ids stay known."""
 
 
 class Store(Protocol):
@@ -398,8 +231,12 @@ class Store(Protocol):
         new_subject: Subject | None,
         request: EnrollmentRequest | None,
         crop: bytes | None,
+        other: NDArray[np.float32] | None = None,
     ) -> None:
-        """Add a template, its subject if that is new, the request that it answers, and its crop."""
+        """Add a template, its subject if that is new, the request that it answers, and its crop.
+
+        ``embedding`` is under the gallery's contract, and ``other`` under the other one of its migration.
+        """
 
     def add_request(self, template: Template, request: EnrollmentRequest) -> None:
         """Record that a request was answered with an existing template."""
@@ -411,16 +248,21 @@ class Store(Protocol):
             TemplateNotFound: the subject has no such template.
         """
 
-    def embedded_templates(self, gallery_id: str, *, after: str, limit: int) -> EmbeddedTemplates:
+    def embedded_templates(self, gallery_id: str, *, after: str, limit: int, contract: str = "") -> EmbeddedTemplates:
         """List all templates of a gallery in an order of the store's choice, after the template ``after``.
+
+        Only those with an embedding under ``contract``; empty for the gallery's.
 
         Raises:
             StorageUnavailable: ``after`` was deleted, so its place in the list is unknown.
         """
 
-    def embedded_by_subject(self, gallery_id: str, *, after: tuple[str, str], limit: int) -> EmbeddedTemplates:
+    def embedded_by_subject(
+        self, gallery_id: str, *, after: tuple[str, str], limit: int, contract: str = ""
+    ) -> EmbeddedTemplates:
         """List all templates of a gallery by subject id, then template id, after a subject id and a template id.
 
+        Only those with an embedding under ``contract``; empty for the gallery's.
         The two need not exist, so a list may go on after its last template was deleted.
         """
 
@@ -458,12 +300,18 @@ class Store(Protocol):
     def effect_of(self, gallery_id: str, policy: GalleryPolicy) -> PolicyEffect:
         """Return what a policy would do to the people of a gallery; what has expired already does not count."""
 
-    def index(self, gallery: Gallery, *, dimension: int) -> Index | None:
+    def index(self, gallery: Gallery, *, dimension: int, contract: str = "") -> Index | None:
         """Return the store's own index of a gallery; ``None`` if it keeps none.
+
+        It has the embeddings under ``contract``; empty for the gallery's.
 
         A store that several processes write to keeps one, which contains what each of them wrote. Otherwise the only
         process keeps an index in memory.
         """
+
+    @property
+    def second_embeddings(self) -> SecondEmbeddings:
+        """The embeddings of templates under the other contract of a migration."""
 
     @property
     def erasures(self) -> ErasureLog | None:

@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from gallery.etags import new_etag
 from gallery.index.protocol import Index
 from gallery.records.distinct_pairs import Pair
-from gallery.records.galleries import Gallery, infer_threshold_source, rounded_threshold
+from gallery.records.galleries import Gallery
 from gallery.records.templates import StoredFace
+from gallery.records.thresholds import infer_threshold_source, rounded_threshold
 from gallery.stores.base import GalleryImport
 from gallery.times import now
 from gallery.transfer.manifest import Manifest

@@ -15,8 +15,9 @@ from gallery.records import calibration_json
 from gallery.records.calibration_json import InvalidCalibration
 from gallery.records.calibrations import Calibration
 from gallery.records.distinct_pairs import MAX_DISTINCT_PAIRS
-from gallery.records.galleries import MAX_MEAN_OF_BEST, ThresholdSource
+from gallery.records.galleries import MAX_MEAN_OF_BEST
 from gallery.records.policies import MAX_RETENTION, MIN_RETENTION, NO_POLICY, GalleryPolicy
+from gallery.records.thresholds import ThresholdSource
 from gallery.times import microseconds_of
 
 FORMAT = "facet-gallery"

@@ -20,7 +20,7 @@ from facet.server.streaming.threshold import threshold_for
 from facet.terminal import console
 from facet.terminal.console import AsJson
 from facet.terminal.tables import table
-from gallery.records.galleries import DEFAULT_THRESHOLD
+from gallery.records.thresholds import DEFAULT_THRESHOLD
 
 _SIZES = (1, 10, 100, 1000)
 _VALUES = (0.22, 0.25, 0.27, 0.3, 0.32, 0.34, 0.38)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from gallery.records.galleries import Gallery, ThresholdSource
+from gallery.records.galleries import Gallery
+from gallery.records.thresholds import ThresholdSource
 
 _ONE_SUBJECT = 0.225
 """The threshold for a gallery of one subject. In LFW 1 stranger in 1,000 reaches 0.23."""

@@ -26,7 +26,7 @@ _ROWS_AT_ONCE = 1000
 
 
 class MilvusObservations:
-    """See :class:`gallery.stores.base.ObservationLog`.
+    """See :class:`gallery.stores.logs.ObservationLog`.
 
     Milvus has no transactions, so each process adds to rows of its own, which no other process writes. Reading adds up
     the rows of all of them. Hours stay hours: two processes that put the same day together could lose one.
@@ -46,7 +46,7 @@ class MilvusObservations:
         self._adding = threading.Lock()
 
     def add(self, observations: Sequence[Observation]) -> None:
-        """See :meth:`gallery.stores.base.ObservationLog.add`; the first of them are stored even if later ones fail."""
+        """See :meth:`gallery.stores.logs.ObservationLog.add`; the first of them are stored even if later ones fail."""
         with self._adding:
             for each in observations:
                 with suppress(GalleryNotFound):
@@ -62,7 +62,7 @@ class MilvusObservations:
         after: tuple[datetime, str] | None = None,
         limit: int,
     ) -> Sequence[Observation]:
-        """See :meth:`gallery.stores.base.ObservationLog.find`."""
+        """See :meth:`gallery.stores.logs.ObservationLog.find`."""
         key = self._locator.find(gallery_id).key
         collection = self._collections.find("observations")
         if collection is None:
@@ -80,7 +80,7 @@ class MilvusObservations:
         return found[:limit]
 
     def sources(self, gallery_id: str, *, since: datetime) -> Sequence[str]:
-        """See :meth:`gallery.stores.base.ObservationLog.sources`."""
+        """See :meth:`gallery.stores.logs.ObservationLog.sources`."""
         key = self._locator.find(gallery_id).key
         collection = self._collections.find("observations")
         if collection is None:
@@ -97,7 +97,7 @@ class MilvusObservations:
         keep_since: datetime,
         keep_hours: Mapping[str, tuple[datetime, datetime]],  # noqa: ARG002 - as above
     ) -> None:
-        """See :meth:`gallery.stores.base.ObservationLog.tidy`."""
+        """See :meth:`gallery.stores.logs.ObservationLog.tidy`."""
         key = self._locator.find(gallery_id).key
         if collection := self._collections.find("observations"):
             old = f"gallery == {key} and start <= {to_microseconds(keep_since) - microseconds_of(HOUR)}"
@@ -105,7 +105,7 @@ class MilvusObservations:
                 self._milvus.delete(collection, [row["id"] for row in rows])
 
     def reference_starts(self, gallery_id: str) -> Mapping[str, datetime]:
-        """See :meth:`gallery.stores.base.ObservationLog.reference_starts`."""
+        """See :meth:`gallery.stores.logs.ObservationLog.reference_starts`."""
         key = self._locator.find(gallery_id).key
         collection = self._collections.find("reference_starts")
         if collection is None:
@@ -114,7 +114,7 @@ class MilvusObservations:
         return {row["source"]: from_microseconds(row["start"]) for rows in pages for row in rows}
 
     def begin_reference(self, gallery_id: str, source: str, start: datetime) -> None:
-        """See :meth:`gallery.stores.base.ObservationLog.begin_reference`."""
+        """See :meth:`gallery.stores.logs.ObservationLog.begin_reference`."""
         key = self._locator.find(gallery_id).key
         collection = self._collections.ensure("reference_starts")
         place = row_id(key, hashlib.sha256(source.encode()).hexdigest()[:16])

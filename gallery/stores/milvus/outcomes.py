@@ -26,7 +26,7 @@ _SPARE = 0.1
 
 
 class MilvusOutcomes:
-    """See :class:`gallery.stores.base.OutcomeLog`; outcomes are listed in the order of the nonces of their answers.
+    """See :class:`gallery.stores.logs.OutcomeLog`; outcomes are listed in the order of the nonces of their answers.
 
     Servers that need the key of a gallery at the same moment may each make one. All of them are kept, and every server
     opens ids with each of them. What another server reports while a subject is deleted may be stored with its id; it is
@@ -48,7 +48,7 @@ class MilvusOutcomes:
         self._faces = faces
 
     def answer_keys(self, gallery_id: str) -> tuple[bytes, ...]:
-        """See :meth:`gallery.stores.base.OutcomeLog.answer_keys`."""
+        """See :meth:`gallery.stores.logs.OutcomeLog.answer_keys`."""
         location = self._locator.find(gallery_id)
         collection = self._collections.ensure(_KEYS)
         fields = ("id", "secret")
@@ -64,7 +64,7 @@ class MilvusOutcomes:
         return tuple(bytes.fromhex(row["secret"]) for row in sorted(rows, key=lambda row: str(row["id"])))
 
     def report(self, gallery_id: str, outcome: Outcome, *, reporter: str = "", most: int) -> Outcome:
-        """See :meth:`gallery.stores.base.OutcomeLog.report`."""
+        """See :meth:`gallery.stores.logs.OutcomeLog.report`."""
         location = self._locator.find(gallery_id, strong=True)
         true_id = outcome.truth_subject_id
         if true_id and true_id not in self._faces.names(location, {true_id}, strong=True):
@@ -78,7 +78,7 @@ class MilvusOutcomes:
         return _outcome(row)
 
     def outcomes(self, gallery_id: str, *, after: str, limit: int) -> Sequence[Outcome]:
-        """See :meth:`gallery.stores.base.OutcomeLog.outcomes`."""
+        """See :meth:`gallery.stores.logs.OutcomeLog.outcomes`."""
         location = self._locator.find(gallery_id)
         collection = self._collections.find(_KIND)
         if collection is None:

@@ -15,10 +15,11 @@ from gallery.records import calibration_json
 from gallery.records.calibration_json import InvalidCalibration
 from gallery.records.calibrations import Calibration
 from gallery.records.consents import Consent, ConsentBasis
-from gallery.records.galleries import Gallery, ThresholdSource, infer_threshold_source
+from gallery.records.galleries import Gallery
 from gallery.records.policies import NO_POLICY, GalleryPolicy
 from gallery.records.subjects import Subject
 from gallery.records.templates import Template
+from gallery.records.thresholds import ThresholdSource, infer_threshold_source
 from gallery.stores.base import EnrollmentRequest
 from gallery.stores.milvus.connection import Row
 from gallery.stores.milvus.schema import VECTOR, with_no_vector

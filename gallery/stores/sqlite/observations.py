@@ -20,7 +20,7 @@ _AT_ONCE = 16
 
 
 class SqliteObservations:
-    """See :class:`gallery.stores.base.ObservationLog`. Nothing in the rows is personal, so they are not encrypted.
+    """See :class:`gallery.stores.logs.ObservationLog`. Nothing in the rows is personal, so they are not encrypted.
 
     Args:
         database: the open database.
@@ -31,7 +31,7 @@ class SqliteObservations:
         self.at_once = _AT_ONCE
 
     def add(self, observations: Sequence[Observation]) -> None:
-        """See :meth:`gallery.stores.base.ObservationLog.add`."""
+        """See :meth:`gallery.stores.logs.ObservationLog.add`."""
         with self._database.writing() as connection:
             for each in observations:
                 with suppress(GalleryNotFound):
@@ -47,7 +47,7 @@ class SqliteObservations:
         after: tuple[datetime, str] | None = None,
         limit: int,
     ) -> Sequence[Observation]:
-        """See :meth:`gallery.stores.base.ObservationLog.find`."""
+        """See :meth:`gallery.stores.logs.ObservationLog.find`."""
         last_start, last_source = (since, "") if after is None else after
         with self._database.reading() as connection:
             rows = connection.execute(
@@ -68,7 +68,7 @@ class SqliteObservations:
         return [self._observation(gallery_id, *row) for row in rows]
 
     def sources(self, gallery_id: str, *, since: datetime) -> Sequence[str]:
-        """See :meth:`gallery.stores.base.ObservationLog.sources`."""
+        """See :meth:`gallery.stores.logs.ObservationLog.sources`."""
         with self._database.reading() as connection:
             rows = connection.execute(
                 "SELECT DISTINCT source FROM observations WHERE gallery_key = ? AND start >= ? ORDER BY source",
@@ -84,7 +84,7 @@ class SqliteObservations:
         keep_since: datetime,
         keep_hours: Mapping[str, tuple[datetime, datetime]],
     ) -> None:
-        """See :meth:`gallery.stores.base.ObservationLog.tidy`."""
+        """See :meth:`gallery.stores.logs.ObservationLog.tidy`."""
         hour, day = microseconds_of(HOUR), microseconds_of(DAY)
         with self._database.writing() as connection:
             key = gallery_key_of(connection, gallery_id)
@@ -104,14 +104,14 @@ class SqliteObservations:
                     _join_hours(connection, gallery_key_of(connection, gallery_id), source, start)
 
     def reference_starts(self, gallery_id: str) -> Mapping[str, datetime]:
-        """See :meth:`gallery.stores.base.ObservationLog.reference_starts`."""
+        """See :meth:`gallery.stores.logs.ObservationLog.reference_starts`."""
         with self._database.reading() as connection:
             key = gallery_key_of(connection, gallery_id)
             rows = connection.execute("SELECT source, start FROM reference_starts WHERE gallery_key = ?", (key,))
             return {source: from_microseconds(start) for source, start in rows}
 
     def begin_reference(self, gallery_id: str, source: str, start: datetime) -> None:
-        """See :meth:`gallery.stores.base.ObservationLog.begin_reference`."""
+        """See :meth:`gallery.stores.logs.ObservationLog.begin_reference`."""
         with self._database.writing() as connection:
             key = gallery_key_of(connection, gallery_id)
             if not source:

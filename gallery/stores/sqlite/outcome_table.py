@@ -52,7 +52,7 @@ _OUTCOME = f"""
 
 
 class OutcomeTable:
-    """What clients said about answers; see :class:`gallery.stores.base.OutcomeLog`.
+    """What clients said about answers; see :class:`gallery.stores.logs.OutcomeLog`.
 
     A row has the keys of subjects, not their ids. The database itself empties them when a subject is deleted, in
     whichever way, and what else is known of that answer with it; see the trigger in the schema. It has a digest of the
@@ -75,7 +75,7 @@ class OutcomeTable:
         self._encryption = encryption
 
     def answer_keys(self, gallery_id: str) -> tuple[bytes, ...]:
-        """See :meth:`gallery.stores.base.OutcomeLog.answer_keys`; there is one."""
+        """See :meth:`gallery.stores.logs.OutcomeLog.answer_keys`; there is one."""
         query = "SELECT answer_key FROM galleries WHERE key = ?"
         with self._reading() as connection:
             (stored,) = connection.execute(query, (gallery_key_of(connection, gallery_id),)).fetchone()
@@ -91,7 +91,7 @@ class OutcomeTable:
             raise BadRow("the key of a gallery's answers is not as it was written") from error
 
     def report(self, gallery_id: str, outcome: Outcome, *, reporter: str = "", most: int) -> Outcome:
-        """See :meth:`gallery.stores.base.OutcomeLog.report`."""
+        """See :meth:`gallery.stores.logs.OutcomeLog.report`."""
         (secret,) = self.answer_keys(gallery_id)
         digest = hashlib.blake2b(reporter.encode(), key=secret, digest_size=16).hexdigest()
         with self._writing() as connection:
@@ -121,7 +121,7 @@ class OutcomeTable:
             return _outcome_of(row, self._encryption.opener)
 
     def outcomes(self, gallery_id: str, *, after: str, limit: int) -> Sequence[Outcome]:
-        """See :meth:`gallery.stores.base.OutcomeLog.outcomes`."""
+        """See :meth:`gallery.stores.logs.OutcomeLog.outcomes`."""
         with self._reading() as connection:
             rows = connection.execute(
                 _OUTCOME + "AND outcomes.key > ? ORDER BY outcomes.key LIMIT ?",

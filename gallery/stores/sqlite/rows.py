@@ -17,10 +17,11 @@ from gallery.records import calibration_json
 from gallery.records.calibration_json import InvalidCalibration
 from gallery.records.calibrations import Calibration
 from gallery.records.consents import Consent, ConsentBasis
-from gallery.records.galleries import Gallery, ThresholdSource, infer_threshold_source
+from gallery.records.galleries import Gallery
 from gallery.records.policies import GalleryPolicy
 from gallery.records.subjects import Subject
 from gallery.records.templates import EmbeddedTemplates, StoredFace, Template
+from gallery.records.thresholds import ThresholdSource, infer_threshold_source
 from gallery.stores.sqlite.expiry import (
     COUNT_EXPIRED_SUBJECTS,
     COUNT_EXPIRED_TEMPLATES,

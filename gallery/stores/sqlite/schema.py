@@ -79,7 +79,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ),
     # JSON, see gallery.records.calibration_json; empty if the gallery was never calibrated.
     ("ALTER TABLE galleries ADD COLUMN calibration TEXT NOT NULL DEFAULT ''",),
-    # A value of gallery.records.galleries.ThresholdSource; empty until it is inferred for galleries of older versions.
+    # A value of gallery.records.thresholds.ThresholdSource; empty until it is inferred for galleries of older versions.
     ("ALTER TABLE galleries ADD COLUMN threshold_source TEXT NOT NULL DEFAULT ''",),
     # One row, which each opening replaces; see gallery.stores.sqlite.file.opening_token.
     ("CREATE TABLE opening (key INTEGER PRIMARY KEY, token BLOB NOT NULL) STRICT",),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gallery.records.galleries import infer_threshold_source
+from gallery.records.thresholds import infer_threshold_source
 from gallery.stores.sqlite.file.database import SqliteDatabase
 from gallery.stores.sqlite.rows import calibration_of
 from gallery.stores.sqlite.sealing.sealed_values import CALIBRATION, Opener

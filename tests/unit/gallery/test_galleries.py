@@ -19,9 +19,10 @@ from gallery.errors import (
     GalleryNotFound,
 )
 from gallery.galleries import Galleries
-from gallery.records.galleries import DEFAULT_THRESHOLD, GalleryChange, ThresholdSource, rounded_threshold
+from gallery.records.galleries import GalleryChange
 from gallery.records.identifications import Decision
 from gallery.records.subjects import renaming
+from gallery.records.thresholds import DEFAULT_THRESHOLD, ThresholdSource, rounded_threshold
 from gallery.stores.sqlite.sqlite_store import SqliteStore
 from tests.unit.gallery.samples import CONTRACT, DIMENSION, axis, best_match, between, face, opened
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gallery.records.galleries import DEFAULT_THRESHOLD
+from gallery.records.thresholds import DEFAULT_THRESHOLD
 
 MIN_PICTURES = 4
 _PAIRS = 300

@@ -10,7 +10,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from facet.server.config.sections.section import Section
 from gallery.corrections.corrections import UNDO_FOR
 from gallery.records.erasures import KEEP_ERASURES
-from gallery.records.galleries import DEFAULT_THRESHOLD
+from gallery.records.thresholds import DEFAULT_THRESHOLD
 
 
 class GalleryConfig(Section):

@@ -28,7 +28,7 @@ _IDS_AT_ONCE = 200
 
 
 class MilvusChangeLog:
-    """See :class:`gallery.stores.base.ChangeLog`.
+    """See :class:`gallery.stores.logs.ChangeLog`.
 
     Milvus has no transactions and cannot replace a template. So a template that goes to another subject gets a new id,
     and its old id again when that is undone. The whole correction is written first, as an :class:`Intent` in the row of
@@ -67,16 +67,16 @@ class MilvusChangeLog:
         self._claims = Claims(milvus, collections)
 
     def change(self, gallery_id: str, change_id: str) -> StoredChange | None:
-        """See :meth:`gallery.stores.base.ChangeLog.change`."""
+        """See :meth:`gallery.stores.logs.ChangeLog.change`."""
         location = self._locator.find(gallery_id, strong=True)
         return self._one(location, f"id == {quoted(row_id(location.key, change_id))}")
 
     def change_of_request(self, gallery_id: str, request_id: str) -> StoredChange | None:
-        """See :meth:`gallery.stores.base.ChangeLog.change_of_request`."""
+        """See :meth:`gallery.stores.logs.ChangeLog.change_of_request`."""
         return self._one(self._locator.find(gallery_id, strong=True), f"request == {quoted(request_id)}")
 
     def changes(self, gallery_id: str, *, before: str = "", limit: int | None = None) -> Sequence[StoredChange]:
-        """See :meth:`gallery.stores.base.ChangeLog.changes`."""
+        """See :meth:`gallery.stores.logs.ChangeLog.changes`."""
         location = self._locator.find(gallery_id, strong=True)
         collection = self._collections.find(_KIND)
         if collection is None:
@@ -90,18 +90,18 @@ class MilvusChangeLog:
         return [_stored(rows[each]) for each in ids[:limit] if each in rows]
 
     def replace(self, gallery_id: str, change: StoredChange) -> None:
-        """See :meth:`gallery.stores.base.ChangeLog.replace`."""
+        """See :meth:`gallery.stores.logs.ChangeLog.replace`."""
         location = self._locator.find(gallery_id, strong=True)
         for row in self._rows(location, f"id == {quoted(row_id(location.key, change.change_id))}"):
             self._write(location, replace(change, text=intent_of(row) + change.text))
 
     def holders_of_changes(self, gallery_id: str, subject_id: str) -> Mapping[str, tuple[str, ...]]:
-        """See :meth:`gallery.stores.base.ChangeLog.holders_of_changes`."""
+        """See :meth:`gallery.stores.logs.ChangeLog.holders_of_changes`."""
         location = self._locator.find(gallery_id, strong=True)
         return {id_of(row): _holders(row) for row in self._rows(location, _of_subject(subject_id))}
 
     def subjects_of_templates(self, gallery_id: str, template_ids: Sequence[str]) -> Mapping[str, str]:
-        """See :meth:`gallery.stores.base.ChangeLog.subjects_of_templates`."""
+        """See :meth:`gallery.stores.logs.ChangeLog.subjects_of_templates`."""
         location = self._locator.find(gallery_id, strong=True)
         keys = [row_id(location.key, template_id) for template_id in template_ids]
         found: dict[str, str] = {}
@@ -113,11 +113,11 @@ class MilvusChangeLog:
         return found
 
     def mark(self, gallery_id: str) -> str | None:
-        """See :meth:`gallery.stores.base.ChangeLog.mark`."""
+        """See :meth:`gallery.stores.logs.ChangeLog.mark`."""
         return self._claims.mark(self._locator.find(gallery_id, strong=True))
 
     def rearrange(self, gallery_id: str, wanted: Rearrangement) -> None:
-        """See :meth:`gallery.stores.base.ChangeLog.rearrange`; the class says how it is interrupted.
+        """See :meth:`gallery.stores.logs.ChangeLog.rearrange`; the class says how it is interrupted.
 
         Raises:
             TooManyTemplates: what it takes to make and to undo it is longer than a text in Milvus.
@@ -135,7 +135,7 @@ class MilvusChangeLog:
             self._carry_out(location, gallery_id, intent)
 
     def finish(self, gallery_id: str, subject_ids: Sequence[str] = (), *, change_id: str = "") -> list[Rearrangement]:
-        """See :meth:`gallery.stores.base.ChangeLog.finish`."""
+        """See :meth:`gallery.stores.logs.ChangeLog.finish`."""
         location = self._locator.find(gallery_id, strong=True)
         among = quoted_all(subject_ids)
         wanted = (
@@ -157,7 +157,7 @@ class MilvusChangeLog:
             self._milvus.delete(collection, [row["id"] for row in rows])
 
     def erase_old(self, gallery_id: str, *, until: datetime) -> None:
-        """See :meth:`gallery.stores.base.ChangeLog.erase_old`. What was interrupted is finished first."""
+        """See :meth:`gallery.stores.logs.ChangeLog.erase_old`. What was interrupted is finished first."""
         location = self._locator.find(gallery_id)
         for row in self._rows(location, f"until <= {to_microseconds(until)} and text != ''"):
             if is_unfinished(row):

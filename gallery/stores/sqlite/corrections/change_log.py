@@ -25,7 +25,7 @@ Transactions = Callable[..., AbstractContextManager[sqlite3.Connection]]
 
 
 class SqliteChangeLog:
-    """See :class:`gallery.stores.base.ChangeLog`.
+    """See :class:`gallery.stores.logs.ChangeLog`.
 
     Args:
         reading: gives the connection for reading.
@@ -43,15 +43,15 @@ class SqliteChangeLog:
         """Corrections and undoings by gallery key, since the file was opened: no other process makes any."""
 
     def change(self, gallery_id: str, change_id: str) -> StoredChange | None:
-        """See :meth:`gallery.stores.base.ChangeLog.change`."""
+        """See :meth:`gallery.stores.logs.ChangeLog.change`."""
         return self._find(gallery_id, "change_id", change_id)
 
     def change_of_request(self, gallery_id: str, request_id: str) -> StoredChange | None:
-        """See :meth:`gallery.stores.base.ChangeLog.change_of_request`."""
+        """See :meth:`gallery.stores.logs.ChangeLog.change_of_request`."""
         return self._find(gallery_id, "request_id", request_id) if request_id else None
 
     def changes(self, gallery_id: str, *, before: str = "", limit: int | None = None) -> Sequence[StoredChange]:
-        """See :meth:`gallery.stores.base.ChangeLog.changes`."""
+        """See :meth:`gallery.stores.logs.ChangeLog.changes`."""
         query = f"""SELECT {_COLUMNS} FROM changes WHERE gallery_key = ? AND text != '' AND (? = '' OR change_id < ?)
             ORDER BY change_id DESC LIMIT ?"""  # noqa: S608 - a constant
         with self._reading() as connection:
@@ -60,7 +60,7 @@ class SqliteChangeLog:
             return [self._stored(row) for row in rows]
 
     def replace(self, gallery_id: str, change: StoredChange) -> None:
-        """See :meth:`gallery.stores.base.ChangeLog.replace`."""
+        """See :meth:`gallery.stores.logs.ChangeLog.replace`."""
         with self._writing(erases=True) as connection:
             gallery_key = gallery_key_of(connection, gallery_id)
             sealer = self._encryption.sealer_of(connection, gallery_key)
@@ -75,7 +75,7 @@ class SqliteChangeLog:
             )
 
     def holders_of_changes(self, gallery_id: str, subject_id: str) -> Mapping[str, tuple[str, ...]]:
-        """See :meth:`gallery.stores.base.ChangeLog.holders_of_changes`."""
+        """See :meth:`gallery.stores.logs.ChangeLog.holders_of_changes`."""
         with self._reading() as connection:
             key = subject_key_of(connection, gallery_id, subject_id)
             query = f"SELECT {_COLUMNS} FROM changes WHERE one_key = ?1 OR other_key = ?1"  # noqa: S608 - a constant
@@ -83,7 +83,7 @@ class SqliteChangeLog:
         return {change_id: _holders(one, other) for change_id, _, _, _, one, other in rows}
 
     def subjects_of_templates(self, gallery_id: str, template_ids: Sequence[str]) -> Mapping[str, str]:
-        """See :meth:`gallery.stores.base.ChangeLog.subjects_of_templates`."""
+        """See :meth:`gallery.stores.logs.ChangeLog.subjects_of_templates`."""
         found: dict[str, str] = {}
         with self._reading() as connection:
             gallery_key = gallery_key_of(connection, gallery_id)
@@ -96,12 +96,12 @@ class SqliteChangeLog:
         return found
 
     def mark(self, gallery_id: str) -> str:
-        """See :meth:`gallery.stores.base.ChangeLog.mark`."""
+        """See :meth:`gallery.stores.logs.ChangeLog.mark`."""
         with self._reading() as connection:  # which waits for the end of a transaction
             return str(self._made[gallery_key_of(connection, gallery_id)])
 
     def rearrange(self, gallery_id: str, wanted: Rearrangement) -> None:
-        """See :meth:`gallery.stores.base.ChangeLog.rearrange`."""
+        """See :meth:`gallery.stores.logs.ChangeLog.rearrange`."""
         with self._writing(erases=True) as connection:
             gallery_key = gallery_key_of(connection, gallery_id)
             sealer = self._encryption.sealer_of(connection, gallery_key)
@@ -140,11 +140,11 @@ class SqliteChangeLog:
         *,
         change_id: str = "",  # noqa: ARG002 - as above
     ) -> tuple[()]:
-        """See :meth:`gallery.stores.base.ChangeLog.finish`: a correction is one transaction."""
+        """See :meth:`gallery.stores.logs.ChangeLog.finish`: a correction is one transaction."""
         return ()
 
     def erase_old(self, gallery_id: str, *, until: datetime) -> None:
-        """See :meth:`gallery.stores.base.ChangeLog.erase_old`."""
+        """See :meth:`gallery.stores.logs.ChangeLog.erase_old`."""
         old = "gallery_key = ? AND undo_until <= ? AND text != ''"
         with self._reading() as connection:
             wanted = gallery_key_of(connection, gallery_id), to_microseconds(until)

@@ -150,18 +150,18 @@ class ErasureLedger:
     def records(
         self, gallery_id: str, subject_id: str, *, since: datetime, after: str, limit: int
     ) -> Sequence[Erasure]:
-        """See :meth:`gallery.stores.base.ErasureLog.records`."""
+        """See :meth:`gallery.stores.logs.ErasureLog.records`."""
         with self._database.reading() as connection:
             subject = table.subject_hash(connection, gallery_id, subject_id) if subject_id else ""
             since = max(since, now() - self._keep)
             return table.select(connection, gallery_id, subject, since=since, after=after, limit=limit)
 
     def copies(self) -> Sequence[MadeCopy]:
-        """See :meth:`gallery.stores.base.ErasureLog.copies`."""
+        """See :meth:`gallery.stores.logs.ErasureLog.copies`."""
         return read_copies(self._database.path)
 
     def note_copy(self, kind: str, gallery_id: str) -> None:
-        """See :meth:`gallery.stores.base.ErasureLog.note_copy`."""
+        """See :meth:`gallery.stores.logs.ErasureLog.note_copy`."""
         note_copy(self._database.path, kind, gallery_id)
 
     def close(self) -> None:

@@ -18,8 +18,9 @@ from gallery.errors import (
     StorageUnavailable,
 )
 from gallery.records.calibrations import Calibration
-from gallery.records.galleries import Gallery, GalleryChange, ThresholdSource
+from gallery.records.galleries import Gallery, GalleryChange
 from gallery.records.subjects import renaming
+from gallery.records.thresholds import ThresholdSource
 from gallery.stores.base import EnrollmentRequest, Store
 from gallery.stores.milvus.milvus_store import MilvusStore
 from gallery.stores.sqlite.sqlite_store import SqliteStore

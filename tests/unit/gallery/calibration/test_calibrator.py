@@ -14,8 +14,9 @@ from gallery.calibration.forecast import UnreliableReason
 from gallery.calibration.nonmated_searches import Evidence, empty_search
 from gallery.errors import CalibrationUnreliable, EtagMismatch, GalleryNotFound, StorageUnavailable, TooFewSearches
 from gallery.records.calibrations import CalibrationSource, CalibrationState, StaleReason
-from gallery.records.galleries import GalleryChange, ThresholdSource
+from gallery.records.galleries import GalleryChange
 from gallery.records.identifications import Decision
+from gallery.records.thresholds import ThresholdSource
 from gallery.stores.sqlite.verify import verify
 
 if TYPE_CHECKING:

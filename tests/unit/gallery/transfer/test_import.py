@@ -12,7 +12,7 @@ import pytest
 
 from gallery.errors import ContractMismatch, GalleryExists, GalleryNotFound, InvalidImport, StorageUnavailable
 from gallery.galleries import Galleries
-from gallery.records.galleries import ThresholdSource
+from gallery.records.thresholds import ThresholdSource
 from gallery.stores.sqlite.sqlite_store import SqliteStore
 from gallery.transfer.parquet.schema import GROUP_LINES, PNG_SIGNATURE, schema
 from tests.unit.gallery.transfer.samples import (

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from gallery.errors import InvalidImport
-from gallery.records.galleries import ThresholdSource
+from gallery.records.thresholds import ThresholdSource
 from gallery.transfer.manifest import WITH_PAIRS, Manifest, from_json, to_json
 from tests.unit.gallery.samples import CALIBRATION
 

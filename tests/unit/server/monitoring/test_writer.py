@@ -61,7 +61,7 @@ class FullDisk:
         self.begin_reference, self.reference_starts = self.real.begin_reference, self.real.reference_starts
 
     def add(self, observations: Sequence[Observation]) -> None:
-        """See :meth:`gallery.stores.base.ObservationLog.add`."""
+        """See :meth:`gallery.stores.logs.ObservationLog.add`."""
         if self.is_full:
             raise StorageFull("no room")
         self.real.add(observations)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from facet.server.streaming.threshold import stream_threshold
-from gallery.records.galleries import Gallery, ThresholdSource
+from gallery.records.galleries import Gallery
+from gallery.records.thresholds import ThresholdSource
 
 NOW = datetime(2025, 1, 1, tzinfo=UTC)
 

@@ -14,9 +14,10 @@ import pytest
 from facet.benchmarks.galleries.milvus.milvus_server import MilvusServer
 from gallery.errors import GalleryNotFound, SchemaTooNew, StorageUnavailable, SubjectNotFound
 from gallery.galleries import Galleries
-from gallery.records.galleries import GalleryChange, ThresholdSource
+from gallery.records.galleries import GalleryChange
 from gallery.records.subjects import Subject
 from gallery.records.templates import StoredFace, Template
+from gallery.records.thresholds import ThresholdSource
 from gallery.stores.milvus import removal as milvus_removal
 from gallery.stores.milvus.milvus_store import MilvusStore
 from gallery.stores.milvus.rows import row_id, subject_row, template_row

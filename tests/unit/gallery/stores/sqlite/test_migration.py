@@ -13,7 +13,8 @@ from gallery.errors import StorageUnavailable
 from gallery.galleries import Galleries
 from gallery.records import calibration_json
 from gallery.records.enrollments import Enrollment
-from gallery.records.galleries import GalleryChange, ThresholdSource, rounded_threshold
+from gallery.records.galleries import GalleryChange
+from gallery.records.thresholds import ThresholdSource, rounded_threshold
 from gallery.stores.sqlite.schema import APPLICATION_ID, MIGRATIONS
 from gallery.stores.sqlite.sqlite_store import SqliteStore
 from gallery.stores.sqlite.verify import verify
