@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from gallery.embeddings import normalized
 from gallery.errors import (
     ConsentRequired,
+    ContractMismatch,
     LooksLikeAnotherSubject,
     LooksUnlikeSubject,
     RequestIdReused,
@@ -17,11 +18,12 @@ from gallery.errors import (
 )
 from gallery.etags import new_etag
 from gallery.index.protocol import Index
+from gallery.open_gallery import OpenGallery
 from gallery.records.consents import Consent
 from gallery.records.enrollments import Enrolled, Enrollment
 from gallery.records.subjects import Subject, SubjectChange
 from gallery.records.templates import Box, EmbeddedTemplates, Template
-from gallery.registry import GalleryRegistry, OpenGallery
+from gallery.registry import GalleryRegistry
 from gallery.stores.base import EnrollmentRequest, Store
 from gallery.times import new_id
 
@@ -83,13 +85,32 @@ class Enroller:
             LooksUnlikeSubject: see above; not raised if ``accept_unlike`` is set.
         """
         with self._registry.changing(gallery_id) as gallery:
-            index = gallery.index_for(enrollment.contract)
-            embedding = normalized(enrollment.embedding[None], dimension=self._registry.dimension)[0]
+            contract = gallery.settings.contract
+            index = gallery.index_for(contract)
+            embedding, other = self._embeddings(gallery, enrollment)
             checked = self._check(gallery, index, subject_id, enrollment, embedding)
             unlike = self._unlike_templates(index, checked, enrollment, embedding)
             if validate_only:
                 return replace(checked, template=replace(checked.template, template_id=""), unlike=unlike)
-            return replace(self._store_template(gallery, index, checked, enrollment, embedding), unlike=unlike)
+            return replace(self._store_template(gallery, checked, enrollment, embedding, other), unlike=unlike)
+
+    def _embeddings(
+        self, gallery: OpenGallery, enrollment: Enrollment
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """Return the embeddings under the contract that searches, and under the other one of a migration.
+
+        Raises:
+            ContractMismatch: the enrolment has not those that it needs: the gallery's contracts have changed.
+        """
+        given = {enrollment.contract: enrollment.embedding} | dict(enrollment.further)
+        known = self._registry.dimensions
+        found = []
+        for contract in gallery.settings.contracts:
+            if contract in given and contract in known:
+                found.append(normalized(given[contract][None], dimension=known[contract])[0])
+            elif contract in known:
+                raise ContractMismatch(gallery.gallery_id, expected=contract, found=enrollment.contract)
+        return found[0], found[1] if len(found) > 1 else None
 
     def _check(
         self,
@@ -172,10 +193,10 @@ class Enroller:
     def _store_template(
         self,
         gallery: OpenGallery,
-        index: Index,
         checked: Enrolled,
         enrollment: Enrollment,
         embedding: NDArray[np.float32],
+        other: NDArray[np.float32] | None,
     ) -> Enrolled:
         """Store what :meth:`_check` returned, then make it visible to searches; the answer has its ids."""
         request = EnrollmentRequest(enrollment.request_id, enrollment.request_digest) if enrollment.request_id else None
@@ -192,14 +213,27 @@ class Enroller:
             subject_id = subject.subject_id or new_id()
             subject = replace(subject, subject_id=subject_id, etag=new_etag())
         template = replace(checked.template, template_id=new_id(), subject_id=subject.subject_id)
+        contracts = gallery.settings.contracts
+        added = [
+            (gallery.indexes[contract], embedded[None])
+            for contract, embedded in zip(contracts, (embedding, other), strict=False)
+            if embedded is not None
+        ]
         # A lack of memory must show before the store commits.
-        index.reserve()
+        for index, _ in added:
+            index.reserve()
         self._store.add_template(
-            template, embedding, new_subject=subject if is_new else None, request=request, crop=enrollment.crop
+            template,
+            embedding,
+            new_subject=subject if is_new else None,
+            request=request,
+            crop=enrollment.crop,
+            other=other,
         )
-        index.add(
-            EmbeddedTemplates((subject.subject_id,), (subject.display_name,), (template.template_id,), embedding[None])
-        )
+        for index, embedded in added:
+            index.add(
+                EmbeddedTemplates((subject.subject_id,), (subject.display_name,), (template.template_id,), embedded)
+            )
         policy = gallery.settings.policy
         if policy.subject_expiry(subject) is not None or policy.template_expiry(template) is not None:
             self._registry.drop_expired(gallery)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +40,7 @@ from gallery.records.policies import NO_POLICY, GalleryPolicy
 from gallery.records.subjects import Subject, SubjectChange
 from gallery.records.templates import Template
 from gallery.records.thresholds import DEFAULT_THRESHOLD, ThresholdSource, rounded_threshold
-from gallery.registry import GalleryRegistry, SearchSettings
+from gallery.registry import GalleryRegistry
 from gallery.search_pool import BACKGROUND, SearchPool
 from gallery.stores.base import Store
 from gallery.times import Clock, new_id, now
@@ -70,6 +71,7 @@ class Galleries:
         store: where everything is stored; :meth:`close` closes it.
         contract: the embedding contract of the server's model.
         dimension: values of an embedding.
+        further: the contracts of further models of the server, with the dimensions of their embeddings.
         max_templates_per_subject: at least 1.
         min_subject_similarity: see :class:`gallery.enrollment.Enroller`; by default no face looks unlike its subject.
         default_threshold: of galleries that are created without one.
@@ -104,12 +106,18 @@ class Galleries:
         undo_for: timedelta = UNDO_FOR,
         search_threads: int = 1,
         clock: Clock = now,
+        further: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         self._store = store
         self.clock = clock
         self._default_threshold = default_threshold
         self._registry = GalleryRegistry(
-            store, contract=contract, dimension=dimension, pool=SearchPool(search_threads), clock=clock
+            store,
+            contract=contract,
+            dimension=dimension,
+            pool=SearchPool(search_threads),
+            clock=clock,
+            further=further,
         )
         self.retention = Retention(store, self._registry)
         self._enroller = Enroller(
@@ -216,7 +224,7 @@ class Galleries:
                 effect = self._effect_of(gallery_id, change.policy)
                 self.retention.erase_held(opened)
             gallery = self._store.update_gallery(gallery_id, change, etag=etag, new_etag=new_etag(), time=self.clock())
-            opened.settings = SearchSettings.of(gallery)
+            self._registry.show(opened, gallery)
             if change.policy is not None:
                 self._registry.drop_expired(opened, anew=True)
                 self.corrections.shorten(gallery_id, opened.settings.policy)
@@ -252,8 +260,8 @@ class Galleries:
             with self._registry.create_lock:
                 self._store.delete_gallery(gallery_id, force=force, etag=etag)
                 self._registry.remove(gallery_id)
-            if opened.index is not None:
-                opened.index.clear()
+            for index in opened.indexes.values():
+                index.clear()
 
     def enroll(
         self, gallery_id: str, subject_id: str, enrollment: Enrollment, *, validate_only: bool = False
@@ -295,8 +303,8 @@ class Galleries:
             subject = self._store.update_subject(
                 gallery_id, subject_id, change, etag=etag, new_etag=new_etag(), time=self.clock()
             )
-            if opened.index is not None:
-                opened.index.rename(subject_id, subject.display_name)
+            for index in opened.indexes.values():
+                index.rename(subject_id, subject.display_name)
             if not change.fields <= {"display_name"}:
                 self._registry.drop_expired(opened, anew=True)
             return subject
@@ -340,8 +348,8 @@ class Galleries:
         """
         with erasing(self._store, self._registry, gallery_id) as opened:
             self._store.delete_template(gallery_id, subject_id, template_id)
-            if opened.index is not None:
-                opened.index.remove_template(subject_id, template_id)
+            for index in opened.indexes.values():
+                index.remove_template(subject_id, template_id)
 
     def search(
         self,
@@ -368,10 +376,10 @@ class Galleries:
             InvalidEmbedding: a probe has another dimension, is not finite, or has a length of zero.
         """
         opened = self._registry.find(gallery_id)
-        index = opened.index_for(self._registry.contract if contract is None else contract)
-        settings = opened.settings
+        contract = self._registry.contract if contract is None else contract
+        index, settings = opened.search_by(contract)
         applied = settings.threshold if threshold is None else rounded_threshold(threshold)
-        unit = normalized(probes, dimension=self._registry.dimension)
+        unit = normalized(probes, dimension=self._registry.dimensions[contract])
         wanted = max(2, top_k)
         found = index.search(unit, subjects=wanted, mean_of_best=settings.mean_of_best)
         taken: Sequence[Sequence[TakenSubject]] = [()] * len(found)
@@ -389,8 +397,7 @@ class Galleries:
                     threshold=applied,
                     templates_compared=each.templates_compared,
                     taken=lost,
-                ),
-                self._registry.contract,
+                )
             )
             for each, lost in zip(found, taken, strict=True)
         )
@@ -406,34 +413,57 @@ class Galleries:
             for answer, each, probe in zip(answers, found, unit, strict=True)
         )
 
-    def check_searchable(self, gallery_id: str) -> None:
-        """Check that a gallery can be searched; costs nothing, so do it before preparing a search.
+    def search_contract(self, gallery_id: str) -> str:
+        """Return the embedding contract that probes for a gallery must have now; costs nothing.
+
+        A search that began with it is answered, even if the gallery is switched to another model in the meantime. It
+        raises :class:`gallery.errors.ContractMismatch` only if the gallery has dropped this one since: begin again.
 
         Raises:
-            ContractMismatch: the gallery has another contract than the server.
+            ContractMismatch: the server has no model of the gallery.
         """
-        self._registry.index(gallery_id)
+        return self._registry.search_contract(gallery_id)
+
+    def enrollment_contracts(self, gallery_id: str) -> tuple[str, ...]:
+        """Return the contracts that an enrolment must have embeddings of, the one that searches first.
+
+        During a migration these are both, as far as the server has their models.
+
+        Raises:
+            ContractMismatch: the server has no model of the gallery.
+        """
+        self._registry.search_contract(gallery_id)
+        contracts = self._registry.find(gallery_id).settings.contracts
+        return tuple(each for each in contracts if each in self._registry.dimensions)
 
     def revision(self, gallery_id: str) -> Hashable:
         """Return a value that changes with everything that a search of the gallery may notice; costs nothing.
 
         Raises:
-            ContractMismatch: the gallery has another contract than the server.
+            ContractMismatch: the server has no model of the gallery.
         """
-        opened = self._registry.find(gallery_id)
-        opened.index_for(self._registry.contract)
-        return opened.revision
+        self._registry.search_contract(gallery_id)
+        return self._registry.find(gallery_id).revision
 
-    def threshold(self, gallery_id: str) -> float:
-        """Return the threshold that the next search of a gallery applies, [-1, 1]."""
-        return self._registry.find(gallery_id).settings.threshold
+    def threshold(self, gallery_id: str, contract: str | None = None) -> float:
+        """Return the threshold that the next search of a gallery applies, [-1, 1]; by default that of its contract."""
+        settings = self._registry.find(gallery_id).settings
+        return settings.threshold if contract is None else settings.under(contract).threshold
 
     def distinct_pairs(self, gallery_id: str) -> DistinctPairs:
         """Return the subjects of a gallery that were told apart; asks the store no more often than a search."""
         return self._registry.find(gallery_id).distinct
 
-    def similarity_to_subject(self, gallery_id: str, subject_id: str, probe: NDArray[np.float32]) -> float:
+    def similarity_to_subject(
+        self, gallery_id: str, subject_id: str, probe: NDArray[np.float32], *, contract: str | None = None
+    ) -> float:
         """Compare a probe, shape ``(dimension,)``, with a subject; a cosine in [-1, 1].
+
+        Args:
+            gallery_id: the gallery.
+            subject_id: the subject.
+            probe: of any length above zero.
+            contract: the embedding contract of the probe; ``None`` for the server's.
 
         Raises:
             ContractMismatch: the gallery has another contract than the server.
@@ -442,9 +472,10 @@ class Galleries:
             SubjectWithoutTemplates: the subject has no template.
         """
         opened = self._registry.find(gallery_id)
-        index = opened.index_for(self._registry.contract)
-        unit = normalized(probe[None], dimension=self._registry.dimension)[0]
-        similarity = index.similarity(subject_id, unit, mean_of_best=opened.settings.mean_of_best)
+        contract = self._registry.contract if contract is None else contract
+        index, settings = opened.search_by(contract)
+        unit = normalized(probe[None], dimension=self._registry.dimensions[contract])[0]
+        similarity = index.similarity(subject_id, unit, mean_of_best=settings.mean_of_best)
         if similarity is None:
             self._store.subject(gallery_id, subject_id)
             raise SubjectWithoutTemplates(gallery_id, subject_id)

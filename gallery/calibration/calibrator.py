@@ -31,7 +31,7 @@ from gallery.records.calibrations import (
     fpir_at_size,
 )
 from gallery.records.galleries import Gallery, GalleryChange
-from gallery.registry import GalleryRegistry, SearchSettings
+from gallery.registry import GalleryRegistry
 from gallery.stores.base import Store
 from gallery.times import now
 
@@ -60,7 +60,7 @@ class Calibrator:
             EtagMismatch: ``etag`` is not the current one.
             ContractMismatch: the gallery has another contract than the server.
         """
-        self._registry.index(gallery_id)
+        self._registry.search_contract(gallery_id)
         gallery = self._store.gallery(gallery_id)
         check_etag(gallery_id, current=gallery.etag, sent=etag)
         return gallery
@@ -80,8 +80,8 @@ class Calibrator:
             InvalidEmbedding: a probe has another dimension, is not finite, or has a length of zero.
         """
         return nonmated_searches.search_nonmated(
-            self._registry.index(gallery.gallery_id),
-            normalized(probes, dimension=self._registry.dimension),
+            self._registry.find(gallery.gallery_id).index_for(gallery.contract),
+            normalized(probes, dimension=self._registry.dimensions[gallery.contract]),
             subject_ids,
             mean_of_best=gallery.mean_of_best,
             distinct=self._registry.find(gallery.gallery_id).distinct,
@@ -101,7 +101,7 @@ class Calibrator:
             ContractMismatch: the gallery or the cohort has another contract than the server.
         """
         if cohort_id:
-            self._registry.index(cohort_id)
+            self._registry.find(cohort_id).index_for(gallery.contract)
 
         def check_and_drop_expired() -> None:
             check()
@@ -109,7 +109,7 @@ class Calibrator:
 
         return nonmated_searches.search_cross_subject(
             self._store,
-            self._registry.index(gallery.gallery_id),
+            self._registry.find(gallery.gallery_id).index_for(gallery.contract),
             gallery.gallery_id,
             cohort_id,
             mean_of_best=gallery.mean_of_best,
@@ -177,14 +177,14 @@ class Calibrator:
                     choice.forecast.figures(),
                 )
             stored = self._store.update_gallery(gallery.gallery_id, change, etag=etag, new_etag=new_etag(), time=moment)
-            opened.settings = SearchSettings.of(stored)
+            self._registry.show(opened, stored)
             return stored, choice
 
     def status(self, gallery: Gallery) -> CalibrationStatus:
         """Tell whether the calibration of a gallery still holds."""
         return calibration_status(
             gallery.calibration,
-            contract=self._registry.contract,
+            contract=gallery.contract,
             threshold=gallery.threshold,
             mean_of_best=gallery.mean_of_best,
             templates=gallery.template_count,
@@ -195,7 +195,7 @@ class Calibrator:
         if evidence.source is CalibrationSource.PROBES and gallery.template_count:
             evidence = nonmated_searches.search_cross_subject(
                 self._store,
-                self._registry.index(gallery.gallery_id),
+                self._registry.find(gallery.gallery_id).index_for(gallery.contract),
                 gallery.gallery_id,
                 "",
                 mean_of_best=gallery.mean_of_best,

@@ -9,7 +9,7 @@ from itertools import islice
 
 from gallery.corrections import change_json
 from gallery.corrections.change_records import ChangeRecords, ReadChange
-from gallery.corrections.index_moves import IndexMove
+from gallery.corrections.index_moves import IndexMoves
 from gallery.corrections.merging import earliest, followed_pairs, merged_subject
 from gallery.corrections.undoing import check_order, undoing
 from gallery.erasure.erasing import erasing
@@ -27,6 +27,7 @@ from gallery.errors import (
     UndoExpired,
 )
 from gallery.etags import check_etag, new_etag
+from gallery.open_gallery import OpenGallery
 from gallery.pages import Page, last_id, page_of
 from gallery.records.changes import (
     Before,
@@ -40,7 +41,7 @@ from gallery.records.distinct_pairs import MAX_DISTINCT_PAIRS, DistinctPairs, Pa
 from gallery.records.policies import GalleryPolicy
 from gallery.records.subjects import Subject
 from gallery.records.templates import StoredFace
-from gallery.registry import GalleryRegistry, OpenGallery
+from gallery.registry import GalleryRegistry
 from gallery.stores.base import Store
 from gallery.times import new_id
 
@@ -356,7 +357,7 @@ class Corrections:
 
     def _make(self, opened: OpenGallery, wanted: Rearrangement, faces: Sequence[StoredFace], subject: Subject) -> None:
         """Store a change, then make it visible to searches; ``subject`` gets the templates of ``faces``."""
-        move = IndexMove(opened.index, wanted, faces, subject.display_name)
+        move = IndexMoves(opened, wanted, faces, subject.display_name)
         # A lack of memory must show before the store commits.
         move.reserve()
         self._store.changes.rearrange(opened.gallery_id, wanted)

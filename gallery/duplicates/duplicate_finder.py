@@ -17,9 +17,9 @@ from gallery.duplicates.resume_token import ResumeToken
 from gallery.duplicates.similarity_model import SimilarityModel, fit
 from gallery.duplicates.subject_comparison import SubjectTemplates, compared_subjects, unlike_templates
 from gallery.errors import GalleryNotFound
-from gallery.index.protocol import Index
+from gallery.open_gallery import OpenGallery
 from gallery.records.templates import EmbeddedTemplates, StoredFace
-from gallery.registry import GalleryRegistry, OpenGallery
+from gallery.registry import GalleryRegistry
 from gallery.search_pool import SearchPool
 from gallery.stores.base import Store
 
@@ -106,7 +106,8 @@ class DuplicateFinder:
             StorageError: the store cannot be read.
         """
         opened = self._registry.find(gallery_id)
-        index = opened.index_for(self._registry.contract)
+        contract = opened.settings.contract
+        opened.index_for(contract)
         gallery = self._store.gallery(gallery_id)
         state = resume_token.decoded(token, gallery) if token else None
 
@@ -118,7 +119,7 @@ class DuplicateFinder:
 
         def read(after: tuple[str, str]) -> EmbeddedTemplates:
             check_open()
-            return self._store.embedded_by_subject(gallery_id, after=after, limit=templates_per_page)
+            return self._store.embedded_by_subject(gallery_id, after=after, limit=templates_per_page, contract=contract)
 
         templates = gallery.template_count
         if state is None:
@@ -127,10 +128,10 @@ class DuplicateFinder:
                 for subject in subjects:
                     evidence.add(subject)
                 yield SearchProgress(0, templates)
-            search = _Search(self._store, opened, index, self._pool, check_open)
+            search = _Search(self._store, opened, contract, self._pool, check_open)
             model = _fitted(evidence, search)
             state = ResumeToken(resume_token.identity_of(gallery), ("", ""), 0, model)
-        search = _Search(self._store, opened, index, self._pool, check_open)
+        search = _Search(self._store, opened, contract, self._pool, check_open)
         best = _MostProbable(limit)
         for subjects, after in pages_of(read, state.after, limit=templates_per_page):
             findings = search.findings(subjects, state.model, least_chance=least_chance)
@@ -153,17 +154,18 @@ class _Search:
     Args:
         store: where the gallery is stored.
         opened: the gallery.
-        index: its index.
+        contract: the embedding contract by which it is searched.
         pool: the threads of its searches.
         check: called before each search.
     """
 
     def __init__(
-        self, store: Store, opened: OpenGallery, index: Index, pool: SearchPool, check: Callable[[], None]
+        self, store: Store, opened: OpenGallery, contract: str, pool: SearchPool, check: Callable[[], None]
     ) -> None:
         self._store = store
         self._opened = opened
-        self._index = index
+        self._contract = contract
+        self._index = opened.index_for(contract)
         self._pool = pool
         self._check = check
 
@@ -267,7 +269,9 @@ class _Search:
                 yield subject_id, [each for each in candidates if each[0] != subject_id and each[0] not in others]
 
     def _subject(self, subject_id: str) -> SubjectTemplates | None:
-        page = self._store.embedded_by_subject(self._opened.gallery_id, after=(subject_id, ""), limit=_PAGE)
+        page = self._store.embedded_by_subject(
+            self._opened.gallery_id, after=(subject_id, ""), limit=_PAGE, contract=self._contract
+        )
         return next((each for each in subjects_of(page) if each.subject_id == subject_id), None)
 
 

@@ -39,6 +39,8 @@ class Enrollment:
             is earlier.
         expire_time: when a new subject expires. Of an existing one only the template expires then, unless the subject
             expires before; ``None`` for no time.
+        further: embeddings of the same face by further contracts; see
+            :meth:`gallery.galleries.Galleries.enrollment_contracts`.
     """
 
     embedding: NDArray[np.float32]
@@ -56,6 +58,7 @@ class Enrollment:
     crop: bytes | None = None
     consent: Consent | None = None
     expire_time: datetime | None = None
+    further: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

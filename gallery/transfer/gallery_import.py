@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from gallery.etags import new_etag
 from gallery.index.protocol import Index
@@ -48,7 +48,7 @@ def gallery_of(manifest: Manifest, gallery_id: str, *, default_threshold: float)
 def add_lines(
     reader: ParquetReader,
     importing: GalleryImport,
-    index: Index | None,
+    indexes: Mapping[str, Index],
     gallery: Gallery,
     check: Callable[[], None],
 ) -> None:
@@ -57,7 +57,7 @@ def add_lines(
     Args:
         reader: the file.
         importing: gets the lines; it is neither committed nor aborted here.
-        index: gets the templates; ``None`` if the store keeps its own index.
+        indexes: get the templates, by contract; empty if the store keeps its own.
         gallery: the gallery.
         check: called between row groups; an exception from it ends the import.
 
@@ -71,8 +71,8 @@ def add_lines(
         faces = faces_of(lines, gallery.gallery_id, gallery.etag)
         importing.add(faces)
         paired.note(faces)
-        if index is not None:
-            index.add(embedded_of(lines))
+        if gallery.contract in indexes:
+            indexes[gallery.contract].add(embedded_of(lines))
     if pairs := paired.pairs():
         importing.add_distinct(pairs)
 

@@ -89,10 +89,11 @@ class GalleryTransfer:
 
         reader = ParquetReader(file)
         gallery = gallery_of(reader.manifest, gallery_id, default_threshold=self._default_threshold)
-        if gallery.contract != self._registry.contract:
+        dimension = self._registry.dimensions.get(gallery.contract)
+        if dimension is None:
             raise ContractMismatch(gallery.gallery_id, expected=gallery.contract, found=self._registry.contract)
-        if reader.manifest.dimension != self._registry.dimension:
-            raise InvalidImport(f"must be {self._registry.dimension} under this contract", field="manifest.dimension")
+        if reader.manifest.dimension != dimension:
+            raise InvalidImport(f"must be {dimension} under this contract", field="manifest.dimension")
         self.check_id_is_free(gallery.gallery_id)
         if validate_only:
             for _ in reader.read():
@@ -100,11 +101,11 @@ class GalleryTransfer:
             return gallery
         importing = self._store.begin_import(gallery)
         try:
-            index = self._registry.index_to_fill(gallery)
-            add_lines(reader, importing, index, gallery, check)
+            indexes = self._registry.indexes_to_fill(gallery)
+            add_lines(reader, importing, indexes or {}, gallery, check)
             with self._registry.create_lock:
                 imported = importing.commit()
-                self._registry.add_created(imported, index)
+                self._registry.add_created(imported, indexes)
                 return imported
         except BaseException:
             importing.abort()
