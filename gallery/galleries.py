@@ -28,6 +28,7 @@ from gallery.errors import (
 )
 from gallery.estimation.observation_history import ObservationHistory
 from gallery.etags import check_etag, new_etag
+from gallery.migration.migrations import Migrations
 from gallery.outcome_reports import OutcomeReports
 from gallery.pages import Page, last_id, page_of
 from gallery.ranking import decide, is_contested, taken_subjects
@@ -88,6 +89,7 @@ class Galleries:
         erasures: what was erased.
         observations: what searches looked like.
         outcomes: what clients said about answers.
+        migrations: migrates galleries to another embedding model.
         transfer: exports and imports galleries.
 
     Raises:
@@ -131,6 +133,7 @@ class Galleries:
         self.erasures = ErasureReports(store)
         self.observations = ObservationHistory(store)
         self.outcomes = OutcomeReports(store, self._registry)
+        self.migrations = Migrations(store, self._registry, default_threshold=default_threshold)
         self.transfer = GalleryTransfer(store, self._registry, default_threshold=default_threshold)
 
     def create_gallery(

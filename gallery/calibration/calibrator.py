@@ -181,10 +181,11 @@ class Calibrator:
             return stored, choice
 
     def status(self, gallery: Gallery) -> CalibrationStatus:
-        """Tell whether the calibration of a gallery still holds."""
+        """Tell whether the calibration of a gallery still holds for the model that the server has of it."""
+        is_known = gallery.contract in self._registry.dimensions
         return calibration_status(
             gallery.calibration,
-            contract=gallery.contract,
+            contract=gallery.contract if is_known else self._registry.contract,
             threshold=gallery.threshold,
             mean_of_best=gallery.mean_of_best,
             templates=gallery.template_count,

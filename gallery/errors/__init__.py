@@ -23,6 +23,15 @@ GalleryError
     ExpiryNotStored
     ExportOutdated
     ContractMismatch
+    ModelNotLoaded
+    MigrationUnderWay
+    AlreadyMigrated
+    NoMigration
+    AlreadySwitched
+    NotSwitched
+    MigrationEnding
+    MigrationIncomplete
+    ThresholdNotChosen
     InvalidEmbedding
     RequestIdReused
     EtagMismatch
@@ -64,6 +73,17 @@ from gallery.errors.galleries import (
     GalleryNotFound,
     TooFewSearches,
 )
+from gallery.errors.migrations import (
+    AlreadyMigrated,
+    AlreadySwitched,
+    MigrationEnding,
+    MigrationIncomplete,
+    MigrationUnderWay,
+    ModelNotLoaded,
+    NoMigration,
+    NotSwitched,
+    ThresholdNotChosen,
+)
 from gallery.errors.requests import (
     EtagMismatch,
     ExportOutdated,
@@ -97,6 +117,8 @@ from gallery.errors.subjects import (
 )
 
 __all__ = [
+    "AlreadyMigrated",
+    "AlreadySwitched",
     "CalibrationUnreliable",
     "ChangeNotFound",
     "ChangeUnderWay",
@@ -122,6 +144,12 @@ __all__ = [
     "Kind",
     "LooksLikeAnotherSubject",
     "LooksUnlikeSubject",
+    "MigrationEnding",
+    "MigrationIncomplete",
+    "MigrationUnderWay",
+    "ModelNotLoaded",
+    "NoMigration",
+    "NotSwitched",
     "RequestIdReused",
     "SameSubject",
     "SchemaTooNew",
@@ -134,6 +162,7 @@ __all__ = [
     "SubjectWithoutTemplates",
     "SubjectsWithoutConsent",
     "TemplateNotFound",
+    "ThresholdNotChosen",
     "TooFewSearches",
     "TooManyDistinctPairs",
     "TooManyTemplates",

@@ -13,6 +13,7 @@ from gallery.records.templates import StoredFace
 from gallery.stores.sqlite.corrections.distinct_pairs import insert_pairs
 from gallery.stores.sqlite.file.database import SqliteDatabase
 from gallery.stores.sqlite.inserts import add_to_counts, face_rows, insert_gallery
+from gallery.stores.sqlite.migration.contract_keys import contract_keys
 from gallery.stores.sqlite.rows import find_gallery
 from gallery.stores.sqlite.sealing.sealed_values import Opener, Sealer
 
@@ -58,6 +59,7 @@ class SqliteImport:
         with database.writing() as connection:
             check_id_is_free(connection, gallery.gallery_id)
             self._key = insert_gallery(connection, gallery, sealer, hidden_as=_hidden_id())
+            self._keys = contract_keys(connection, self._key, gallery.contract, gallery.migration, create=True)
         self._is_finished = False
         try:
             keep_key(sealer)
@@ -70,7 +72,7 @@ class SqliteImport:
         self._check_unfinished()
         for start in range(0, len(faces), _FACES_PER_TRANSACTION):
             some = faces[start : start + _FACES_PER_TRANSACTION]
-            rows = face_rows(self._key, some, self._sealer)
+            rows = face_rows(self._key, some, self._sealer, self._keys)
             self._database.check_room(sum(map(_bytes_of, some)))
             with self._database.writing() as connection:
                 subjects = rows.insert(connection)
@@ -127,5 +129,5 @@ def _hidden_id() -> str:
 
 
 def _bytes_of(face: StoredFace) -> int:
-    embedding = 0 if face.embedding is None else face.embedding.nbytes
-    return embedding + len(face.crop or b"") + _ROW_BYTES
+    embeddings = sum(each.nbytes for each in (face.embedding, face.other_embedding) if each is not None)
+    return embeddings + len(face.crop or b"") + _ROW_BYTES

@@ -8,16 +8,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from gallery.records import calibration_json
+from gallery.records import calibration_json, migration_json
 from gallery.records.galleries import Gallery
 from gallery.records.policies import GalleryPolicy
 from gallery.records.subjects import Subject
 from gallery.records.templates import StoredFace
 from gallery.stores.base import EnrollmentRequest
+from gallery.stores.sqlite.migration.contract_keys import NO_MIGRATION, ContractKeys
 from gallery.stores.sqlite.sealing.sealed_values import (
     CALIBRATION,
     CONSENT_REFERENCE,
     GALLERY_NAME,
+    MIGRATION,
     REQUEST_DIGEST,
     SUBJECT_NAME,
     Sealer,
@@ -33,6 +35,7 @@ class FaceRows:
     models: Sequence[tuple[str]]
     templates: Sequence[tuple[Any, ...]]
     crops: Sequence[tuple[bytes, int, str]]
+    second: Sequence[tuple[bytes, int | None, int, str]] = ()
 
     def insert(self, connection: sqlite3.Connection) -> int:
         """Insert the rows; existing subjects are left as they are. Return the number of new subjects."""
@@ -45,11 +48,16 @@ class FaceRows:
         connection.executemany("INSERT INTO models (sha256) VALUES (?) ON CONFLICT DO NOTHING", self.models)
         connection.executemany(
             """INSERT INTO templates (gallery_key, subject_key, template_id, picture_sha256, x1, y1, x2, y2, quality,
-                create_time, expire_time, face_model, embedding_model, embedding)
+                create_time, expire_time, face_model, embedding_model, embedding, contract_key)
             VALUES (?1, (SELECT key FROM subjects WHERE gallery_key = ?1 AND subject_id = ?2), ?3, ?4, ?5, ?6, ?7, ?8,
                 ?9, ?10, ?11, (SELECT key FROM models WHERE sha256 = ?12), (SELECT key FROM models WHERE sha256 = ?13),
-                ?14)""",
+                ?14, ?15)""",
             self.templates,
+        )
+        connection.executemany(
+            """INSERT INTO second_embeddings (embedding, contract_key, template_key, gallery_key)
+            SELECT ?1, ?2, key, gallery_key FROM templates WHERE gallery_key = ?3 AND template_id = ?4""",
+            self.second,
         )
         connection.executemany(
             """INSERT INTO crops (png, template_key)
@@ -59,18 +67,30 @@ class FaceRows:
         return max(0, new)
 
 
-def face_rows(gallery_key: int, faces: Sequence[StoredFace], sealer: Sealer) -> FaceRows:
-    """Make the rows of templates and of their subjects in a gallery."""
+def face_rows(
+    gallery_key: int, faces: Sequence[StoredFace], sealer: Sealer, keys: ContractKeys = NO_MIGRATION
+) -> FaceRows:
+    """Make the rows of templates and of their subjects in a gallery; ``keys`` are those of its contracts."""
     subjects = {face.subject.subject_id: face.subject for face in faces}
     models: set[str] = set()
     templates: list[tuple[Any, ...]] = []
     crops: list[tuple[bytes, int, str]] = []
+    second: list[tuple[bytes, int | None, int, str]] = []
     for face in faces:
         template = face.template
-        if template is None or face.embedding is None:
+        embedded = [
+            (each.astype("<f4").tobytes(), key)
+            for each, key in ((face.embedding, keys.own), (face.other_embedding, keys.other))
+            if each is not None
+        ]
+        if template is None or not embedded:
             continue
         ids = face.subject.subject_id, template.template_id
-        embedding, picture = sealer.template(face.embedding.astype("<f4").tobytes(), template.picture_sha256, *ids)
+        (plain, contract), *further = embedded
+        embedding, picture = sealer.template(plain, template.picture_sha256, *ids)
+        second += [
+            (sealer.second_embedding(other, *ids), key, gallery_key, template.template_id) for other, key in further
+        ]
         models |= {template.face_model, template.embedding_model}
         templates.append(
             (
@@ -84,6 +104,7 @@ def face_rows(gallery_key: int, faces: Sequence[StoredFace], sealer: Sealer) -> 
                 template.face_model,
                 template.embedding_model,
                 embedding,
+                contract,
             )
         )
         if face.crop is not None:
@@ -93,6 +114,7 @@ def face_rows(gallery_key: int, faces: Sequence[StoredFace], sealer: Sealer) -> 
         [(model,) for model in sorted(models - {""})],
         templates,
         crops,
+        second,
     )
 
 
@@ -101,8 +123,8 @@ def insert_gallery(connection: sqlite3.Connection, gallery: Gallery, sealer: Sea
     inserted = connection.execute(
         """INSERT INTO galleries (gallery_id, display_name, threshold, threshold_source, mean_of_best, contract,
             create_time, update_time, etag, calibration, hidden, require_consent, subject_retention,
-            template_retention, data_keys, sealed_under)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+            template_retention, data_keys, sealed_under, first_contract, migration)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
         (
             hidden_as or gallery.gallery_id,
             sealer.text(gallery.display_name, GALLERY_NAME),
@@ -118,6 +140,8 @@ def insert_gallery(connection: sqlite3.Connection, gallery: Gallery, sealer: Sea
             *policy_columns(gallery.policy),
             sealer.uid,
             sealer.key_id,
+            gallery.contract,
+            sealer.text(migration_json.to_text(gallery.migration), MIGRATION),
         ),
     )
     return int(inserted.lastrowid or 0)
@@ -127,14 +151,16 @@ def update_gallery(connection: sqlite3.Connection, gallery: Gallery, sealer: Sea
     """Write what can change in a gallery."""
     connection.execute(
         """UPDATE galleries SET display_name = ?, threshold = ?, threshold_source = ?, mean_of_best = ?,
-            calibration = ?, require_consent = ?, subject_retention = ?, template_retention = ?, etag = ?,
-            update_time = ? WHERE gallery_id = ?""",
+            calibration = ?, contract = ?, migration = ?, require_consent = ?, subject_retention = ?,
+            template_retention = ?, etag = ?, update_time = ? WHERE gallery_id = ?""",
         (
             sealer.text(gallery.display_name, GALLERY_NAME),
             gallery.threshold,
             gallery.threshold_source.value,
             gallery.mean_of_best,
             sealer.text(calibration_json.to_text(gallery.calibration), CALIBRATION),
+            gallery.contract,
+            sealer.text(migration_json.to_text(gallery.migration), MIGRATION),
             *policy_columns(gallery.policy),
             gallery.etag,
             to_microseconds(gallery.update_time),

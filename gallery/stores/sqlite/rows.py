@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,11 +14,13 @@ from numpy.typing import NDArray
 from gallery.embeddings import has_unit_length
 from gallery.encryption.values import SEALED_TEXT
 from gallery.errors import GalleryNotFound, SubjectNotFound, TemplateNotFound
-from gallery.records import calibration_json
+from gallery.records import calibration_json, migration_json
 from gallery.records.calibration_json import InvalidCalibration
 from gallery.records.calibrations import Calibration
 from gallery.records.consents import Consent, ConsentBasis
 from gallery.records.galleries import Gallery
+from gallery.records.migration_json import InvalidMigration
+from gallery.records.migrations import Migration
 from gallery.records.policies import GalleryPolicy
 from gallery.records.subjects import Subject
 from gallery.records.templates import EmbeddedTemplates, StoredFace, Template
@@ -28,10 +31,12 @@ from gallery.stores.sqlite.expiry import (
     LIVING_SUBJECT,
     LIVING_TEMPLATE,
 )
+from gallery.stores.sqlite.migration.contract_keys import NO_MIGRATION, ContractKeys, contract_keys
 from gallery.stores.sqlite.sealing.sealed_values import (
     CALIBRATION,
     CONSENT_REFERENCE,
     GALLERY_NAME,
+    MIGRATION,
     SUBJECT_NAME,
     Opener,
 )
@@ -43,7 +48,7 @@ GALLERY = f"""
     SELECT gallery_id, display_name, threshold, mean_of_best, contract,
         subject_count - {COUNT_EXPIRED_SUBJECTS}, template_count - {COUNT_EXPIRED_TEMPLATES},
         create_time, update_time, etag, calibration, threshold_source,
-        require_consent, subject_retention, template_retention
+        require_consent, subject_retention, template_retention, migration
     FROM galleries WHERE NOT hidden
 """  # noqa: S608
 _COUNTED = f"(SELECT COUNT(*) FROM templates WHERE subject_key = subjects.key AND {LIVING_TEMPLATE})"  # noqa: S608
@@ -68,10 +73,12 @@ TEMPLATE = f"""
     WHERE {LIVING_SUBJECT} AND {LIVING_TEMPLATE}
 """  # noqa: S608 - only the constants above are inserted
 FACE = f"""
-    SELECT {_SUBJECT_COLUMNS.format(templates=0)}, {_TEMPLATE_COLUMNS}, embedding,
-        (SELECT png FROM crops WHERE template_key = templates.key)
+    SELECT {_SUBJECT_COLUMNS.format(templates=0)}, {_TEMPLATE_COLUMNS}, templates.embedding,
+        (SELECT png FROM crops WHERE template_key = templates.key),
+        templates.contract_key, second.contract_key, second.embedding
     FROM subjects JOIN galleries ON galleries.key = subjects.gallery_key
         LEFT JOIN templates ON templates.subject_key = subjects.key AND {LIVING_TEMPLATE}
+        LEFT JOIN second_embeddings AS second ON second.template_key = templates.key
     WHERE {LIVING_SUBJECT}
 """  # noqa: S608
 """A subject, its templates not counted, with one of its templates, or without if it has none."""
@@ -165,7 +172,7 @@ def template_key_of(connection: sqlite3.Connection, gallery_id: str, subject_id:
 
 def gallery_of(row: _Row, opener: Opener) -> Gallery:
     """Convert a row of :data:`GALLERY`."""
-    *columns, created, updated, etag, calibration_text, source, require_consent, of_subjects, of_templates = row
+    *columns, created, updated, etag, calibration_text, source, require_consent, of_subjects, of_templates, moving = row
     gallery_id, display_name, threshold, mean_of_best, contract, subject_count, template_count = columns
     calibration = calibration_of(opener.text(calibration_text, CALIBRATION))
     return Gallery(
@@ -182,6 +189,7 @@ def gallery_of(row: _Row, opener: Opener) -> Gallery:
         calibration=calibration,
         threshold_source=_threshold_source(source, threshold, calibration),
         policy=GalleryPolicy(bool(require_consent), _retention(of_subjects), _retention(of_templates)),
+        migration=migration_of(opener.text(moving, MIGRATION)),
     )
 
 
@@ -228,30 +236,59 @@ def _template(row: Sequence[Any], picture: str) -> Template:
     )
 
 
-def faces_of(rows: Sequence[_Row], opener: Opener) -> list[StoredFace]:
+def faces_of(rows: Sequence[_Row], opener: Opener, keys: ContractKeys = NO_MIGRATION) -> list[StoredFace]:
     """Convert rows of :data:`FACE`.
+
+    Args:
+        rows: the rows.
+        opener: opens sealed values.
+        keys: of the gallery's contracts.
 
     Raises:
         BadRow: an embedding is not as it was written.
     """
-    opened = [_opened_template(row, opener) for row in rows]
-    embedded = iter(embeddings_of([each[1] for each in opened if each is not None]))
+    opened = [_opened_template(row, opener, keys) for row in rows]
+    own = iter(embeddings_of([each.own for each in opened if each is not None and each.own is not None]))
+    other = iter(embeddings_of([each.other for each in opened if each is not None and each.other is not None]))
     return [
         StoredFace(subject_of(row[:_SUBJECT_WIDTH], opener), None, None, None)
         if each is None
-        else StoredFace(subject_of(row[:_SUBJECT_WIDTH], opener), each[0], next(embedded), each[2])
+        else StoredFace(
+            subject_of(row[:_SUBJECT_WIDTH], opener),
+            each.template,
+            None if each.own is None else next(own),
+            each.crop,
+            None if each.other is None else next(other),
+        )
         for row, each in zip(rows, opened, strict=True)
     ]
 
 
-def _opened_template(row: _Row, opener: Opener) -> tuple[Template, bytes, bytes | None] | None:
-    """Return the template, the bytes of the embedding, and the crop of a row of :data:`FACE`."""
-    *columns, embedding, png = row[_SUBJECT_WIDTH:]
+@dataclass(frozen=True, slots=True)
+class _OpenedTemplate:
+    """A template of a row of :data:`FACE`, with the bytes of its embeddings under the gallery's contracts."""
+
+    template: Template
+    crop: bytes | None
+    own: bytes | None
+    other: bytes | None
+
+
+def _opened_template(row: _Row, opener: Opener, keys: ContractKeys) -> _OpenedTemplate | None:
+    *columns, embedding, png, contract, second_contract, second = row[_SUBJECT_WIDTH:]
     template_id, _, subject_id, stored_picture, *_ = columns
     if template_id is None:
         return None
     opened, picture = opener.template(embedding, stored_picture, subject_id, template_id)
-    return _template(columns, picture), opened, opener.crop(png, stored_picture, subject_id, template_id)
+    template = _template(columns, picture)
+    crop = opener.crop(png, stored_picture, subject_id, template_id)
+    if not keys.is_migrating:
+        return _OpenedTemplate(template, crop, opened, None)
+    found = {contract: opened}
+    if second is not None:
+        is_sealed = stored_picture == SEALED_TEXT
+        found[second_contract] = opener.second_embedding(second, subject_id, template_id) if is_sealed else second
+    return _OpenedTemplate(template, crop, found.get(keys.own), found.get(keys.other))
 
 
 def embedded_of(rows: Sequence[_Row], opener: Opener) -> EmbeddedTemplates:
@@ -324,6 +361,29 @@ def calibration_of(text: str) -> Calibration | None:
         return calibration_json.from_text(text)
     except InvalidCalibration as error:
         raise BadRow(f"a calibration is not as it was written: {error}") from error
+
+
+def migration_of(text: str) -> Migration | None:
+    """Convert a stored migration.
+
+    Raises:
+        BadRow: it is not as it was written.
+    """
+    try:
+        return migration_json.from_text(text)
+    except InvalidMigration as error:
+        raise BadRow(f"a migration is not as it was written: {error}") from error
+
+
+def stored_keys(
+    connection: sqlite3.Connection, gallery_key: int, opener: Opener, *, create: bool = False
+) -> ContractKeys:
+    """Return the keys of a gallery's contracts; see :func:`.migration.contract_keys.contract_keys`."""
+    contract, moving = connection.execute(
+        "SELECT contract, migration FROM galleries WHERE key = ?", (gallery_key,)
+    ).fetchone()
+    migration = migration_of(opener.text(moving, MIGRATION))
+    return contract_keys(connection, gallery_key, contract, migration, create=create)
 
 
 def _threshold_source(text: str, threshold: float, calibration: Calibration | None) -> ThresholdSource:

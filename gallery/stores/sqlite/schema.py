@@ -231,6 +231,24 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             PRIMARY KEY (gallery_key, source)
         ) STRICT, WITHOUT ROWID""",
     ),
+    (
+        # Embedding contracts beside the one that a gallery was created with; see
+        # gallery.stores.sqlite.migration.contract_keys.
+        "CREATE TABLE contracts (key INTEGER PRIMARY KEY, contract TEXT NOT NULL UNIQUE) STRICT",
+        "ALTER TABLE galleries ADD COLUMN first_contract TEXT NOT NULL DEFAULT ''",
+        "UPDATE galleries SET first_contract = contract",
+        # JSON, see gallery.records.migration_json; empty if the gallery is not being migrated.
+        "ALTER TABLE galleries ADD COLUMN migration TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE templates ADD COLUMN contract_key INTEGER REFERENCES contracts",
+        # The embeddings of templates under the other contract of a migration.
+        """CREATE TABLE second_embeddings (
+            template_key INTEGER PRIMARY KEY REFERENCES templates ON DELETE CASCADE,
+            gallery_key INTEGER NOT NULL REFERENCES galleries ON DELETE CASCADE,
+            contract_key INTEGER REFERENCES contracts,
+            embedding BLOB NOT NULL
+        ) STRICT""",
+        "CREATE INDEX second_embeddings_of_gallery ON second_embeddings (gallery_key)",
+    ),
 )
 """The statements from each schema version to the next; the first make version 1 from nothing."""
 

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +56,7 @@ from gallery.stores.sqlite.inserts import (
     update_gallery,
     update_subject,
 )
+from gallery.stores.sqlite.migration.second_embeddings import SqliteSecondEmbeddings
 from gallery.stores.sqlite.observations import SqliteObservations
 from gallery.stores.sqlite.outcome_table import OutcomeTable
 from gallery.stores.sqlite.removal import Removal, hidden_galleries
@@ -69,6 +71,7 @@ from gallery.stores.sqlite.rows import (
     find_subject,
     gallery_key_of,
     gallery_of,
+    stored_keys,
     subject_key_of,
     subject_of,
     template_key_of,
@@ -76,7 +79,7 @@ from gallery.stores.sqlite.rows import (
 )
 from gallery.stores.sqlite.sealing.encryption import DatabaseEncryption
 from gallery.stores.sqlite.sealing.sealed_values import Sealer
-from gallery.stores.sqlite.template_pages import rows_by_age, rows_by_subject, rows_of_faces
+from gallery.stores.sqlite.template_pages import embedded_by_age, embedded_by_subject, rows_of_faces
 from gallery.stores.sqlite.threshold_sources import infer_missing_sources
 from gallery.times import Clock, now
 
@@ -142,6 +145,9 @@ class SqliteStore:
             self.database.close()
             raise
         self._outcomes = OutcomeTable(self._reading, self._writing, self._encryption)
+        self._second_embeddings = SqliteSecondEmbeddings(
+            self._reading, self._writing, partial(self._writing, erases=True), self._encryption
+        )
         self._removal = Removal(self.database, left, self._erasures, self._encryption.destroy)
         self._observations = SqliteObservations(self.database)
         self._changes = SqliteChangeLog(self._reading, self._writing, self._encryption)
@@ -295,6 +301,7 @@ class SqliteStore:
         new_subject: Subject | None,
         request: EnrollmentRequest | None,
         crop: bytes | None,
+        other: NDArray[np.float32] | None = None,
     ) -> None:
         """See :meth:`gallery.stores.base.Store.add_template`."""
         if new_subject is not None:
@@ -303,9 +310,9 @@ class SqliteStore:
             gallery_key = gallery_key_of(connection, template.gallery_id)
             sealer = self._encryption.sealer_of(connection, gallery_key)
             subject = new_subject or find_subject(connection, template.gallery_id, template.subject_id, self._opener)
-            subjects = face_rows(gallery_key, [StoredFace(subject, template, embedding, crop)], sealer).insert(
-                connection
-            )
+            face = StoredFace(subject, template, embedding, crop, other)
+            keys = stored_keys(connection, gallery_key, self._opener, create=True)
+            subjects = face_rows(gallery_key, [face], sealer, keys).insert(connection)
             add_to_counts(connection, gallery_key, subjects=subjects, templates=1)
             if request is not None:
                 insert_request(connection, gallery_key, request, _template_key(connection, template), sealer)
@@ -328,27 +335,35 @@ class SqliteStore:
             connection.execute("DELETE FROM templates WHERE key = ?", (key,))
             add_to_counts(connection, gallery_key_of(connection, gallery_id), templates=-1)
 
-    def embedded_templates(self, gallery_id: str, *, after: str, limit: int) -> EmbeddedTemplates:
+    def embedded_templates(self, gallery_id: str, *, after: str, limit: int, contract: str = "") -> EmbeddedTemplates:
         """See :meth:`gallery.stores.base.Store.embedded_templates`; by the time they were added."""
         with self._reading() as connection:
             after_key = self._key_after(connection, gallery_id, after)
-            rows = rows_by_age(connection, gallery_key_of(connection, gallery_id), after=after_key, limit=limit)
+            rows = embedded_by_age(
+                connection, gallery_key_of(connection, gallery_id), self._opener, contract, after=after_key, limit=limit
+            )
         with self._translating_bad_rows():
             return embedded_of(rows, self._opener)
 
-    def embedded_by_subject(self, gallery_id: str, *, after: tuple[str, str], limit: int) -> EmbeddedTemplates:
+    def embedded_by_subject(
+        self, gallery_id: str, *, after: tuple[str, str], limit: int, contract: str = ""
+    ) -> EmbeddedTemplates:
         """See :meth:`gallery.stores.base.Store.embedded_by_subject`."""
         with self._reading() as connection:
-            rows = rows_by_subject(connection, gallery_key_of(connection, gallery_id), after=after, limit=limit)
+            rows = embedded_by_subject(
+                connection, gallery_key_of(connection, gallery_id), self._opener, contract, after=after, limit=limit
+            )
         with self._translating_bad_rows():
             return embedded_of(rows, self._opener)
 
     def faces(self, gallery_id: str, *, after: tuple[str, str], limit: int) -> list[StoredFace]:
         """See :meth:`gallery.stores.base.Store.faces`."""
         with self._reading() as connection:
-            rows = rows_of_faces(connection, gallery_key_of(connection, gallery_id), after=after, limit=limit)
+            gallery_key = gallery_key_of(connection, gallery_id)
+            keys = stored_keys(connection, gallery_key, self._opener)
+            rows = rows_of_faces(connection, gallery_key, after=after, limit=limit)
         with self._translating_bad_rows():
-            return faces_of(rows, self._opener)
+            return faces_of(rows, self._opener, keys)
 
     def requests_of_template(self, gallery_id: str, template_id: str) -> list[str]:
         """See :meth:`gallery.stores.base.Store.requests_of_template`."""
@@ -397,7 +412,7 @@ class SqliteStore:
         with self._reading() as connection:
             return effect_of(connection, gallery_key_of(connection, gallery_id), policy)
 
-    def index(self, gallery: Gallery, *, dimension: int) -> None:
+    def index(self, gallery: Gallery, *, dimension: int, contract: str = "") -> None:
         """Return ``None``: the process keeps an index in memory."""
 
     @property
@@ -419,6 +434,11 @@ class SqliteStore:
             self._erasures.release()
             self.database.erase_traces(patience=self._patience)
             self._erasures.settle()
+
+    @property
+    def second_embeddings(self) -> SqliteSecondEmbeddings:
+        """See :meth:`gallery.stores.base.Store.second_embeddings`."""
+        return self._second_embeddings
 
     @property
     def erasures(self) -> ErasureLedger:

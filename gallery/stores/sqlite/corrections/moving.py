@@ -11,7 +11,9 @@ from gallery.stores.sqlite.sealing.sealed_values import Opener, Sealer
 from gallery.times import to_microseconds
 
 _SEALED = """
-    SELECT picture_sha256, embedding, png FROM templates LEFT JOIN crops ON template_key = templates.key
+    SELECT picture_sha256, templates.embedding, png, second.embedding FROM templates
+        LEFT JOIN crops ON crops.template_key = templates.key
+        LEFT JOIN second_embeddings AS second ON second.template_key = templates.key
     WHERE templates.key = ?
 """
 
@@ -57,7 +59,7 @@ def _seal_anew(
     connection: sqlite3.Connection, key: int, template_id: str, ids: tuple[str, str], opener: Opener, sealer: Sealer
 ) -> None:
     """Seal a template for another subject: sealed values open only in the row of their own."""
-    picture, stored, png = connection.execute(_SEALED, (key,)).fetchone()
+    picture, stored, png, second = connection.execute(_SEALED, (key,)).fetchone()
     if picture != SEALED_TEXT:
         return
     from_id, into_id = ids
@@ -69,3 +71,6 @@ def _seal_anew(
     if (crop := opener.crop(png, picture, from_id, template_id)) is not None:
         sealed = sealer.crop(crop, into_id, template_id)
         connection.execute("UPDATE crops SET png = ? WHERE template_key = ?", (sealed, key))
+    if second is not None:
+        sealed = sealer.second_embedding(opener.second_embedding(second, from_id, template_id), into_id, template_id)
+        connection.execute("UPDATE second_embeddings SET embedding = ? WHERE template_key = ?", (sealed, key))

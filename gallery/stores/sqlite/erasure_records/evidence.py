@@ -15,6 +15,8 @@ _BYTES = 64
 """Of an embedding or crop; a match of so many is no chance."""
 
 _EMBEDDINGS = "SELECT substr(embedding, 1 + (length(embedding) - ?1) / 2, ?1) FROM templates WHERE key = ?2"
+_SECOND = """SELECT substr(embedding, 1 + (length(embedding) - ?1) / 2, ?1) FROM second_embeddings
+    WHERE template_key = ?2"""
 _CROPS = "SELECT substr(png, 1 + (length(png) - ?1) / 2, ?1) FROM crops WHERE template_key = ?2"
 # What follows each other in a row follows each other in the file; the etag makes the whole unique.
 _SUBJECT = """SELECT display_name, create_time, update_time, etag, consent_basis, consent_reference FROM subjects
@@ -45,7 +47,7 @@ class Evidence:
     def add_templates(self, connection: sqlite3.Connection, template_keys: Sequence[int]) -> None:
         """Keep the middles of embeddings and crops, and requests, of some of the templates."""
         for key in evenly(template_keys, MOST_TEMPLATES):
-            for query in (_EMBEDDINGS, _CROPS):
+            for query in (_EMBEDDINGS, _SECOND, _CROPS):
                 self._add(value for (value,) in connection.execute(query, (_BYTES, key)))
             requests = connection.execute(_REQUESTS, (key, _MOST_REQUESTS))
             self._add(_stored(request_id) + _stored(digest) for request_id, digest in requests)
@@ -61,13 +63,13 @@ class Evidence:
 
 
 def kept_values(connection: sqlite3.Connection, values: Sequence[bytearray]) -> set[int]:
-    """Return the numbers of the values that are in the embedding or the crop of a stored template.
+    """Return the numbers of the values that are in an embedding or the crop of a stored template.
 
     It reads all of them, some thousands at a time, so that no writer waits long.
     """
     kept: set[int] = set()
-    for table, key, column in (("templates", "key", "embedding"), ("crops", "template_key", "png")):
-        (last,) = connection.execute(f"SELECT MAX({key}) FROM {table}").fetchone()  # noqa: S608 - one of the two above
+    for table, key, column in _TABLES:
+        (last,) = connection.execute(f"SELECT MAX({key}) FROM {table}").fetchone()  # noqa: S608 - one of the tables below
         for start in range(0, (last or 0) + 1, _KEYS_AT_ONCE):
             rows = connection.execute(
                 f"SELECT {column} FROM {table} WHERE {key} BETWEEN ? AND ?",  # noqa: S608
@@ -79,6 +81,11 @@ def kept_values(connection: sqlite3.Connection, values: Sequence[bytearray]) -> 
 
 
 _KEYS_AT_ONCE = 1000
+_TABLES = (
+    ("templates", "key", "embedding"),
+    ("second_embeddings", "template_key", "embedding"),
+    ("crops", "template_key", "png"),
+)
 
 
 def evenly(items: Sequence[int], most: int) -> Sequence[int]:

@@ -16,6 +16,7 @@ from gallery.stores.sqlite.sealing.sealed_values import (
     CHANGE,
     CONSENT_REFERENCE,
     GALLERY_NAME,
+    MIGRATION,
     OUTCOME_SOURCE,
     REQUEST_DIGEST,
     SUBJECT_NAME,
@@ -30,8 +31,10 @@ _SUBJECTS = """
     SELECT subject_id, key, display_name, consent_reference FROM subjects
     WHERE gallery_key = ? AND subject_id > ? ORDER BY subject_id LIMIT ?"""
 _TEMPLATES = """
-    SELECT templates.key, subject_id, template_id, picture_sha256, embedding, png
-    FROM templates JOIN subjects ON subjects.key = subject_key LEFT JOIN crops ON template_key = templates.key
+    SELECT templates.key, subject_id, template_id, picture_sha256, templates.embedding, png, second.embedding
+    FROM templates JOIN subjects ON subjects.key = subject_key
+        LEFT JOIN crops ON crops.template_key = templates.key
+        LEFT JOIN second_embeddings AS second ON second.template_key = templates.key
     WHERE templates.gallery_key = ? AND templates.key > ? ORDER BY templates.key LIMIT ?"""
 _REQUESTS = """
     SELECT request_id, digest FROM requests WHERE gallery_key = ? AND request_id > ? ORDER BY request_id LIMIT ?"""
@@ -138,7 +141,7 @@ class Resealing:
         )
 
     def _seal_templates(self, connection: sqlite3.Connection, rows: _Rows) -> None:
-        for key, *ids, picture, stored, png in rows:
+        for key, *ids, picture, stored, png, second in rows:
             if picture == SEALED_TEXT and key_id_of(stored) == self._key.key_id:
                 continue
             opened = self._opener.template(stored, picture, *ids)
@@ -150,18 +153,27 @@ class Resealing:
                 connection.execute(
                     "UPDATE crops SET png = ? WHERE template_key = ?", (self._sealer.crop(crop, *ids), key)
                 )
+            if second is not None:
+                plain = self._opener.second_embedding(second, *ids) if picture == SEALED_TEXT else second
+                connection.execute(
+                    "UPDATE second_embeddings SET embedding = ? WHERE template_key = ?",
+                    (self._sealer.second_embedding(plain, *ids), key),
+                )
 
     def _seal_gallery(self, connection: sqlite3.Connection) -> None:
         """Seal the gallery's own values, and note that everything is sealed."""
-        name, calibration, answer_key = connection.execute(
-            "SELECT display_name, calibration, answer_key FROM galleries WHERE key = ?", (self._gallery_key,)
+        name, calibration, answer_key, migration = connection.execute(
+            "SELECT display_name, calibration, answer_key, migration FROM galleries WHERE key = ?",
+            (self._gallery_key,),
         ).fetchone()
         connection.execute(
-            "UPDATE galleries SET display_name = ?, calibration = ?, answer_key = ?, sealed_under = ? WHERE key = ?",
+            """UPDATE galleries SET display_name = ?, calibration = ?, answer_key = ?, migration = ?, sealed_under = ?
+            WHERE key = ?""",
             (
                 self._resealed(name, GALLERY_NAME),
                 self._resealed(calibration, CALIBRATION),
                 self._resealed(answer_key, ANSWER_KEY),
+                self._resealed(migration, MIGRATION),
                 self._key.key_id.hex(),
                 self._gallery_key,
             ),

@@ -1,7 +1,7 @@
 """Which values of rows are sealed, and where.
 
 A sealed text says so itself. A sealed template has :data:`SEALED_TEXT` as its picture's digest; the digest is then
-sealed together with the embedding. A crop is sealed if its template is.
+sealed together with the embedding. Its crop and its second embedding are sealed if the template is.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ ANSWER_KEY, OUTCOME_SOURCE = "galleries.answer_key", "outcomes.source"
 SUBJECT_NAME, CONSENT_REFERENCE = "subjects.display_name", "subjects.consent_reference"
 REQUEST_DIGEST = "requests.digest"
 CHANGE = "changes.text"
+MIGRATION = "galleries.migration"
 _EMBEDDING, _CROP = "templates.embedding", "crops.png"
+_SECOND = "second_embeddings.embedding"
 
 
 class Opener:
@@ -59,6 +61,14 @@ class Opener:
         if picture != SEALED_TEXT:
             return embedding, picture
         return _split(open_value(embedding, self._keys, place(_EMBEDDING, *ids)))
+
+    def second_embedding(self, sealed: bytes, *ids: str) -> bytes:
+        """Open the second embedding of a sealed template; ``ids`` are its subject's and its own.
+
+        Raises:
+            CannotOpen: it cannot be opened.
+        """
+        return open_value(sealed, self._keys, place(_SECOND, *ids))
 
     def crop(self, png: bytes | None, picture: str, *ids: str) -> bytes | None:
         """Open the crop of a template with this digest as it is stored; ``ids`` are its subject's and its own.
@@ -137,6 +147,10 @@ class Sealer:
         if self.key is None:
             return embedding, picture
         return self.key.seal(_joined(embedding, picture), place(_EMBEDDING, *ids)), SEALED_TEXT
+
+    def second_embedding(self, embedding: bytes, *ids: str) -> bytes:
+        """Seal the second embedding of a template; ``ids`` are its subject's and its own."""
+        return embedding if self.key is None else self.key.seal(embedding, place(_SECOND, *ids))
 
     def crop(self, png: bytes, *ids: str) -> bytes:
         """Seal a crop; ``ids`` are those of its subject and its template."""

@@ -1,0 +1,1 @@
+"""The migration of a gallery from one embedding model to another."""

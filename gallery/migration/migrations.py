@@ -1,0 +1,319 @@
+"""Starts, switches, rolls back and ends the migration of a gallery to another embedding model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from gallery.erasure.erasing import erasing
+from gallery.errors import (
+    AlreadyMigrated,
+    AlreadySwitched,
+    MigrationEnding,
+    MigrationIncomplete,
+    MigrationUnderWay,
+    ModelNotLoaded,
+    NoMigration,
+    NotSwitched,
+    TemplateNotFound,
+    ThresholdNotChosen,
+)
+from gallery.etags import new_etag
+from gallery.open_gallery import OpenGallery
+from gallery.records.galleries import Gallery, GalleryChange
+from gallery.records.migrations import Migration, MigrationEnd, ModelVersion, ThresholdSettings
+from gallery.records.templates import StoredFace
+from gallery.records.thresholds import ThresholdSource, rounded_threshold
+from gallery.registry import GalleryRegistry
+from gallery.stores.base import Store
+from gallery.times import new_id
+
+_BEFORE_ALL = ("", "")
+_AT_ONCE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationPlan:
+    """What a migration will do.
+
+    Attributes:
+        migration: the migration.
+        with_crop: templates with a crop, from which embeddings are made.
+        without_crop: templates without.
+    """
+
+    migration: Migration
+    with_crop: int
+    without_crop: int
+
+    @property
+    def bytes_needed(self) -> int:
+        """Bytes that the embeddings of the new model take, roughly."""
+        return (self.with_crop + self.without_crop) * (4 * self.migration.target.dimension + _ROW_BYTES)
+
+
+_ROW_BYTES = 64
+"""What a stored embedding takes beside its values, roughly."""
+
+
+class Migrations:
+    """Migrates galleries. When a method returns, its change is on disk, and every search that begins later sees it.
+
+    Every method may raise :class:`gallery.errors.GalleryNotFound` and :class:`gallery.errors.StorageError`; all but
+    :meth:`start` raise :class:`gallery.errors.NoMigration` if the gallery is not being migrated.
+
+    Args:
+        store: where everything is stored.
+        registry: the open galleries.
+        default_threshold: the server's.
+
+    Attributes:
+        models: the embedding models that the server has loaded.
+    """
+
+    def __init__(self, store: Store, registry: GalleryRegistry, *, default_threshold: float) -> None:
+        self._store = store
+        self._registry = registry
+        self._default_threshold = default_threshold
+        self.models: Sequence[ModelVersion] = ()
+
+    def plan(self, gallery_id: str, to_model: str) -> MigrationPlan:
+        """Return what :meth:`start` would do; change nothing.
+
+        Args:
+            gallery_id: the gallery.
+            to_model: name, contract, or the beginning of the file's digest, of a model that is loaded.
+
+        Raises:
+            ModelNotLoaded: it is not, or the gallery's own model is not.
+            AlreadyMigrated: the gallery has this model.
+            MigrationUnderWay: the gallery is being migrated.
+        """
+        gallery = self._store.gallery(gallery_id)
+        target = self._model(gallery_id, to_model)
+        if gallery.migration is not None:
+            raise MigrationUnderWay(gallery_id, _called(gallery.migration.target), gallery.migration.target.contract)
+        if gallery.contract == target.contract:
+            raise AlreadyMigrated(gallery_id, _called(target))
+        source = self._model(gallery_id, gallery.contract)
+        default = ThresholdSettings(rounded_threshold(self._default_threshold), ThresholdSource.DEFAULT)
+        migration = Migration(new_id(), source, target, default, self._registry.clock())
+        return MigrationPlan(migration, *self._store.second_embeddings.count_missing(gallery_id, target.contract))
+
+    def start(self, gallery_id: str, to_model: str) -> MigrationPlan:
+        """Begin a migration; see :meth:`plan`. From now on, enrolments need embeddings of both models."""
+        with self._registry.changing(gallery_id) as opened:
+            plan = self.plan(gallery_id, to_model)
+            self._change(opened, GalleryChange(migration=plan.migration))
+        return plan
+
+    def update(self, gallery_id: str, *, threshold: float | None = None, shadow_share: float | None = None) -> Gallery:
+        """Change the threshold of the model that does not search, or the share of identifications of both.
+
+        Raises:
+            MigrationEnding: the migration is ending.
+        """
+        with self._registry.changing(gallery_id) as opened:
+            _, migration = self._migrating(gallery_id)
+            if threshold is not None:
+                chosen = ThresholdSettings(rounded_threshold(threshold), ThresholdSource.CALLER)
+                migration = migration.with_other(replace(chosen, calibration=migration.other.calibration))
+            if shadow_share is not None:
+                migration = replace(migration, shadow_share=shadow_share)
+            return self._change(opened, GalleryChange(migration=migration))
+
+    def switch(
+        self,
+        gallery_id: str,
+        *,
+        allow_missing: bool = False,
+        allow_default_threshold: bool = False,
+        validate_only: bool = False,
+    ) -> Gallery:
+        """Let the new model search, with its own threshold.
+
+        Raises:
+            MigrationEnding: the migration is ending.
+            AlreadySwitched: it searches already.
+            ModelNotLoaded: it is not loaded.
+            MigrationIncomplete: templates have no embedding of it, and ``allow_missing`` is not set.
+            ThresholdNotChosen: nobody chose its threshold, and ``allow_default_threshold`` is not set.
+        """
+        with self._registry.changing(gallery_id) as opened:
+            gallery, migration = self._migrating(gallery_id)
+            if migration.is_switched(gallery.contract):
+                raise AlreadySwitched(gallery_id, _called(migration.target))
+            self._check_can_search(gallery, migration.target, allow_missing=allow_missing)
+            if migration.other.source is ThresholdSource.DEFAULT and not allow_default_threshold:
+                raise ThresholdNotChosen(gallery_id, _called(migration.target), migration.other.threshold)
+            return gallery if validate_only else self._searched_by(opened, migration, migration.target)
+
+    def roll_back(self, gallery_id: str, *, allow_missing: bool = False) -> Gallery:
+        """Let the old model search again, with its own threshold.
+
+        Raises:
+            MigrationEnding: the migration is ending.
+            NotSwitched: it searches already.
+            ModelNotLoaded: it is not loaded.
+            MigrationIncomplete: templates have no embedding of it, and ``allow_missing`` is not set.
+        """
+        with self._registry.changing(gallery_id) as opened:
+            gallery, migration = self._migrating(gallery_id)
+            if not migration.is_switched(gallery.contract):
+                raise NotSwitched(gallery_id, _called(migration.source))
+            self._check_can_search(gallery, migration.source, allow_missing=allow_missing)
+            return self._searched_by(opened, migration, migration.source)
+
+    def finish(
+        self, gallery_id: str, *, delete_missing: bool = False, validate_only: bool = False
+    ) -> tuple[Gallery, int]:
+        """End a migration that is switched: from now on the old model's embeddings are dropped by :meth:`drop`.
+
+        Args:
+            gallery_id: the gallery.
+            delete_missing: delete templates without an embedding of the new model.
+            validate_only: change nothing.
+
+        Returns:
+            the gallery, and the number of templates that were deleted, or would be.
+
+        Raises:
+            MigrationEnding: it is ending already.
+            NotSwitched: the old model searches.
+            MigrationIncomplete: there are such templates, and ``delete_missing`` is not set.
+        """
+        gallery, migration = self._migrating(gallery_id)
+        if not migration.is_switched(gallery.contract):
+            raise NotSwitched(gallery_id, _called(migration.source))
+        return self._end(gallery_id, migration.target, delete_missing=delete_missing, validate_only=validate_only)
+
+    def cancel(self, gallery_id: str, *, delete_missing: bool = False) -> tuple[Gallery, int]:
+        """End a migration that is not switched: from now on the new model's embeddings are dropped by :meth:`drop`.
+
+        Args:
+            gallery_id: the gallery.
+            delete_missing: delete templates without an embedding of the old model.
+
+        Returns:
+            the gallery, and the number of templates that were deleted.
+
+        Raises:
+            MigrationEnding: it is ending already.
+            AlreadySwitched: the new model searches.
+            MigrationIncomplete: there are such templates, and ``delete_missing`` is not set.
+        """
+        gallery, migration = self._migrating(gallery_id)
+        if migration.is_switched(gallery.contract):
+            raise AlreadySwitched(gallery_id, _called(migration.target))
+        return self._end(gallery_id, migration.source, delete_missing=delete_missing, validate_only=False)
+
+    def drop(self, gallery_id: str, *, limit: int = _AT_ONCE) -> bool:
+        """Drop some embeddings of a migration that ends, and end it when none is left.
+
+        Returns:
+            whether the migration has ended.
+        """
+        with erasing(self._store, self._registry, gallery_id) as opened:
+            gallery = self._store.gallery(gallery_id)
+            migration = gallery.migration
+            if migration is None:
+                return True
+            if not migration.is_ending:
+                return False
+            dropped, kept = migration.other_model(gallery.contract), migration.model(gallery.contract)
+            second = self._store.second_embeddings
+            if second.drop(gallery_id, dropped.contract, model=kept.sha256, limit=limit) == limit:
+                return False
+            self._change(opened, GalleryChange(ends_migration=True))
+            return True
+
+    def _end(
+        self, gallery_id: str, kept: ModelVersion, *, delete_missing: bool, validate_only: bool
+    ) -> tuple[Gallery, int]:
+        missing = sum(self._store.second_embeddings.count_missing(gallery_id, kept.contract))
+        if missing and not delete_missing:
+            raise MigrationIncomplete(gallery_id, _called(kept), missing)
+        if validate_only:
+            return self._store.gallery(gallery_id), missing
+        with erasing(self._store, self._registry, gallery_id) as opened:
+            gallery, migration = self._migrating(gallery_id)
+            if gallery.contract != kept.contract:
+                raise AlreadySwitched(gallery_id, _called(migration.model(gallery.contract)))
+            deleted = self._delete_missing(opened, kept.contract, most=missing)
+            left = sum(self._store.second_embeddings.count_missing(gallery_id, kept.contract))
+            if left:
+                raise MigrationIncomplete(gallery_id, _called(kept), left)
+            ending = replace(migration, end=MigrationEnd.DROPPING, shadow_share=0.0)
+            return self._change(opened, GalleryChange(migration=ending)), deleted
+
+    def _delete_missing(self, opened: OpenGallery, contract: str, *, most: int) -> int:
+        """Delete templates without an embedding under a contract: no more than the caller was asked about."""
+        deleted = 0
+        while deleted < most and (faces := self._missing(opened.gallery_id, contract, most - deleted)):
+            for face in faces:
+                subject_id, template_id = face.key
+                try:
+                    self._store.delete_template(opened.gallery_id, subject_id, template_id)
+                except TemplateNotFound:
+                    continue
+                for index in opened.indexes.values():
+                    index.remove_template(subject_id, template_id)
+                deleted += 1
+        return deleted
+
+    def _missing(self, gallery_id: str, contract: str, most: int) -> Sequence[StoredFace]:
+        return self._store.second_embeddings.missing(gallery_id, contract, after=_BEFORE_ALL, limit=min(most, _AT_ONCE))
+
+    def _searched_by(self, opened: OpenGallery, migration: Migration, model: ModelVersion) -> Gallery:
+        moment = self._registry.clock()
+        change = GalleryChange(migration=replace(migration, switch_time=moment), contract=model.contract)
+        gallery = self._change(opened, change)
+        # What searches look like is no longer comparable with what they looked like before.
+        self._store.observations.begin_reference(opened.gallery_id, "", moment)
+        return gallery
+
+    def _check_can_search(self, gallery: Gallery, model: ModelVersion, *, allow_missing: bool) -> None:
+        if model.contract not in self._registry.dimensions:
+            raise ModelNotLoaded(gallery.gallery_id, _called(model), self._loaded)
+        missing = (
+            0 if allow_missing else sum(self._store.second_embeddings.count_missing(gallery.gallery_id, model.contract))
+        )
+        if missing:
+            raise MigrationIncomplete(gallery.gallery_id, _called(model), missing)
+
+    def _migrating(self, gallery_id: str) -> tuple[Gallery, Migration]:
+        gallery = self._store.gallery(gallery_id)
+        if gallery.migration is None:
+            raise NoMigration(gallery_id)
+        if gallery.migration.is_ending:
+            raise MigrationEnding(gallery_id, _called(gallery.migration.other_model(gallery.contract)))
+        return gallery, gallery.migration
+
+    def _change(self, opened: OpenGallery, change: GalleryChange) -> Gallery:
+        """Store a change of a gallery that the caller holds, and let searches go by it."""
+        gallery = self._store.update_gallery(
+            opened.gallery_id, change, etag="", new_etag=new_etag(), time=self._registry.clock()
+        )
+        self._registry.show(opened, gallery)
+        return gallery
+
+    def _model(self, gallery_id: str, wanted: str) -> ModelVersion:
+        """Return the loaded model with a name, a contract, or the beginning of a digest."""
+        for model in self.models:
+            is_digest = len(wanted) >= _DIGEST and model.sha256.startswith(wanted.lower())
+            if wanted in (model.name, model.contract) or is_digest:
+                return model
+        raise ModelNotLoaded(gallery_id, wanted, self._loaded)
+
+    @property
+    def _loaded(self) -> list[str]:
+        return [_called(model) for model in self.models]
+
+
+_DIGEST = 8
+"""The fewest digits of a digest that name a model."""
+
+
+def _called(model: ModelVersion) -> str:
+    """Return how to call a model in an error."""
+    return model.name or model.sha256[:_DIGEST] or model.contract[:_DIGEST]

@@ -1,0 +1,1 @@
+"""The embeddings of templates under a second contract, in the SQLite store."""

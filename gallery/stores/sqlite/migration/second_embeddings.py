@@ -1,0 +1,162 @@
+"""The table of the embeddings that templates have under a second contract."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gallery.encryption.values import SEALED_TEXT
+from gallery.records.templates import StoredFace
+from gallery.stores.sqlite.expiry import LIVING_SUBJECT, LIVING_TEMPLATE
+from gallery.stores.sqlite.migration.contract_keys import contract_key
+from gallery.stores.sqlite.rows import FACE, faces_of, gallery_key_of
+from gallery.stores.sqlite.sealing.encryption import DatabaseEncryption
+from gallery.stores.sqlite.sealing.sealed_values import Opener, Sealer
+
+_HAS_NONE = """templates.contract_key IS NOT :contract AND NOT EXISTS (
+    SELECT 1 FROM second_embeddings AS another
+    WHERE another.template_key = templates.key AND another.contract_key IS :contract)"""
+_COUNT = f"""
+    SELECT COUNT(crops.template_key), COUNT(*)
+    FROM templates JOIN subjects ON subjects.key = subject_key JOIN galleries ON galleries.key = templates.gallery_key
+        LEFT JOIN crops ON crops.template_key = templates.key
+    WHERE {LIVING_SUBJECT} AND {LIVING_TEMPLATE} AND templates.gallery_key = :gallery AND {_HAS_NONE}
+"""  # noqa: S608 - only the constants above are inserted
+_TO_ADD = f"""
+    SELECT templates.key, subject_id, picture_sha256
+    FROM templates JOIN subjects ON subjects.key = subject_key JOIN galleries ON galleries.key = templates.gallery_key
+    WHERE {LIVING_SUBJECT} AND {LIVING_TEMPLATE} AND templates.gallery_key = :gallery AND template_id = :template
+        AND {_HAS_NONE}
+"""  # noqa: S608
+_INSERT = "INSERT INTO second_embeddings (template_key, gallery_key, contract_key, embedding) VALUES (?, ?, ?, ?)"
+_TO_DROP = """
+    SELECT templates.key, subject_id, template_id, picture_sha256, templates.contract_key, templates.embedding,
+        second.contract_key, second.embedding
+    FROM second_embeddings AS second JOIN templates ON templates.key = second.template_key
+        JOIN subjects ON subjects.key = subject_key
+    WHERE second.gallery_key = ? LIMIT ?
+"""
+
+_Transaction = Callable[[], AbstractContextManager[sqlite3.Connection]]
+
+
+class SqliteSecondEmbeddings:
+    """See :class:`gallery.stores.base.SecondEmbeddings`.
+
+    Args:
+        reading: begins to read.
+        writing: begins a transaction.
+        erasing: begins a transaction that erases something.
+        encryption: seals and opens values.
+    """
+
+    def __init__(
+        self, reading: _Transaction, writing: _Transaction, erasing: _Transaction, encryption: DatabaseEncryption
+    ) -> None:
+        self._reading = reading
+        self._writing = writing
+        self._erasing = erasing
+        self._encryption = encryption
+
+    def missing(
+        self,
+        gallery_id: str,
+        contract: str,
+        *,
+        after: tuple[str, str],
+        limit: int,
+        picture_sha256: str = "",
+    ) -> list[StoredFace]:
+        """See :meth:`gallery.stores.base.SecondEmbeddings.missing`."""
+        with self._reading() as connection:
+            gallery_key = gallery_key_of(connection, gallery_id)
+            rows = connection.execute(
+                FACE
+                + f"""AND subjects.gallery_key = :gallery AND subject_id >= :subject
+                    AND (subject_id, template_id) > (:subject, :template) AND template_id IS NOT NULL AND {_HAS_NONE}
+                    AND (:picture = '' OR picture_sha256 IN (:picture, :sealed))
+                ORDER BY subject_id, template_id LIMIT :limit""",
+                {
+                    "gallery": gallery_key,
+                    "contract": contract_key(connection, gallery_key, contract),
+                    "subject": after[0],
+                    "template": after[1],
+                    "picture": picture_sha256,
+                    "sealed": SEALED_TEXT,
+                    "limit": limit,
+                },
+            ).fetchall()
+            found = faces_of(rows, self._encryption.opener)
+        return [replace(face, embedding=None, other_embedding=None) for face in found if _is_of(face, picture_sha256)]
+
+    def count_missing(self, gallery_id: str, contract: str) -> tuple[int, int]:
+        """See :meth:`gallery.stores.base.SecondEmbeddings.count_missing`."""
+        with self._reading() as connection:
+            gallery_key = gallery_key_of(connection, gallery_id)
+            wanted = {"gallery": gallery_key, "contract": contract_key(connection, gallery_key, contract)}
+            with_crop, missing = connection.execute(_COUNT, wanted).fetchone()
+        return with_crop, missing - with_crop
+
+    def add(
+        self, gallery_id: str, contract: str, template_ids: Sequence[str], embeddings: NDArray[np.float32]
+    ) -> list[str]:
+        """See :meth:`gallery.stores.base.SecondEmbeddings.add`."""
+        added = []
+        with self._writing() as connection:
+            gallery_key = gallery_key_of(connection, gallery_id)
+            key = contract_key(connection, gallery_key, contract, create=True)
+            sealer = self._encryption.sealer_of(connection, gallery_key)
+            for template_id, embedding in zip(template_ids, embeddings, strict=True):
+                wanted = {"gallery": gallery_key, "contract": key, "template": template_id}
+                row = connection.execute(_TO_ADD, wanted).fetchone()
+                if row is not None:
+                    template_key, subject_id, picture = row
+                    value, ids = embedding.astype("<f4").tobytes(), (subject_id, template_id)
+                    if picture == SEALED_TEXT:
+                        value = sealer.second_embedding(value, *ids)
+                    connection.execute(_INSERT, (template_key, gallery_key, key, value))
+                    added.append(template_id)
+        return added
+
+    def drop(self, gallery_id: str, contract: str, *, model: str, limit: int) -> int:
+        """See :meth:`gallery.stores.base.SecondEmbeddings.drop`."""
+        with self._erasing() as connection:
+            gallery_key = gallery_key_of(connection, gallery_id)
+            dropped = contract_key(connection, gallery_key, contract)
+            sealer = self._encryption.sealer_of(connection, gallery_key)
+            if model:
+                connection.execute("INSERT INTO models (sha256) VALUES (?) ON CONFLICT DO NOTHING", (model,))
+            rows = connection.execute(_TO_DROP, (gallery_key, limit)).fetchall()
+            for key, *_, own_contract, _, second_contract, _ in rows:
+                if own_contract == dropped and second_contract != dropped:
+                    continue
+                connection.execute("DELETE FROM second_embeddings WHERE template_key = ?", (key,))
+            for row in rows:
+                if row[4] == dropped and row[6] != dropped:
+                    _promote(connection, row, model, self._encryption.opener, sealer)
+            return len(rows)
+
+
+def _promote(connection: sqlite3.Connection, row: Sequence[Any], model: str, opener: Opener, sealer: Sealer) -> None:
+    """Put a template's second embedding in the place of the first one, which is dropped."""
+    key, subject_id, template_id, picture, _, own, contract, second = row
+    if picture == SEALED_TEXT:
+        ids = subject_id, template_id
+        plain = opener.template(own, picture, *ids)[1]
+        second, picture = sealer.template(opener.second_embedding(second, *ids), plain, *ids)
+    connection.execute(
+        """UPDATE templates SET embedding = ?, picture_sha256 = ?, contract_key = ?,
+            embedding_model = COALESCE((SELECT key FROM models WHERE sha256 = ?), embedding_model) WHERE key = ?""",
+        (second, picture, contract, model, key),
+    )
+    connection.execute("DELETE FROM second_embeddings WHERE template_key = ?", (key,))
+
+
+def _is_of(face: StoredFace, picture_sha256: str) -> bool:
+    return not picture_sha256 or (face.template is not None and face.template.picture_sha256 == picture_sha256)
