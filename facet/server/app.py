@@ -60,6 +60,7 @@ from facet.v1.gallery_service_pb2_grpc import add_GalleryServiceServicer_to_serv
 from facet.v1.recognition_service_pb2_grpc import add_RecognitionServiceServicer_to_server
 from facet.v1.server_service_pb2_grpc import add_ServerServiceServicer_to_server
 from gallery.galleries import Galleries
+from gallery.records.migrations import ModelVersion
 from gallery.times import Clock, RisingClock, now
 from recognizer.pipeline import FacePipeline
 
@@ -130,7 +131,12 @@ class Server:
             default_threshold=config.gallery.default_threshold,
             undo_for=timedelta(days=config.gallery.undo_days),
             clock=rising,
+            further={model.contract: model.dimension for model in self.pipeline.embedding_models.values()},
         )
+        self._galleries.migrations.models = [
+            ModelVersion(model.contract, model.name, model.sha256, model.dimension)
+            for model in self.pipeline.embedding_models.values()
+        ]
         self._erasures = ErasureWatch(self._galleries.erasures, self._audit or NoAudit())
         self._expired = ExpiredEraser(
             self._galleries, config.gallery.erase_expired_seconds, self._audit or NoAudit(), rising

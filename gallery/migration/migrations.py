@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
+from gallery.embeddings import normalized
 from gallery.erasure.erasing import erasing
 from gallery.errors import (
     AlreadyMigrated,
@@ -106,6 +110,35 @@ class Migrations:
             plan = self.plan(gallery_id, to_model)
             self._change(opened, GalleryChange(migration=plan.migration))
         return plan
+
+    def add_embeddings(
+        self, gallery_id: str, contract: str, faces: Sequence[StoredFace], embeddings: NDArray[np.float32]
+    ) -> Sequence[str]:
+        """Add embeddings of the model that does not search to templates that have none.
+
+        Args:
+            gallery_id: the gallery.
+            contract: of that model.
+            faces: the templates, as :meth:`gallery.stores.base.SecondEmbeddings.missing` lists them.
+            embeddings: shape ``(n, dimension)``, of any length above zero.
+
+        Returns:
+            the ids of the templates that got one; those that are gone since, or got one, are left out.
+
+        Raises:
+            ContractMismatch: the contract is neither of the two.
+            InvalidEmbedding: an embedding has another dimension, is not finite, or has a length of zero.
+        """
+        unit = normalized(embeddings, dimension=self._registry.dimensions[contract])
+        with self._registry.changing(gallery_id) as opened:
+            self._migrating(gallery_id)
+            index = opened.index_for(contract)
+            index.reserve(len(faces))
+            ids = [face.key[1] for face in faces]
+            added = self._store.second_embeddings.add(gallery_id, contract, ids, unit)
+            if len(added):
+                index.add(added)
+        return added.template_ids
 
     def update(self, gallery_id: str, *, threshold: float | None = None, shadow_share: float | None = None) -> Gallery:
         """Change the threshold of the model that does not search, or the share of identifications of both.

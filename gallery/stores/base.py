@@ -74,7 +74,7 @@ class SecondEmbeddings(Protocol):
 
     def add(
         self, gallery_id: str, contract: str, template_ids: Sequence[str], embeddings: NDArray[np.float32]
-    ) -> Sequence[str]:
+    ) -> EmbeddedTemplates:
         """Add embeddings under the contract that does not search, all in one transaction.
 
         Args:
@@ -84,7 +84,7 @@ class SecondEmbeddings(Protocol):
             embeddings: shape ``(n, dimension)``, unit length.
 
         Returns:
-            the ids of the templates that got one.
+            the templates that got one, with their subjects as they are now.
         """
 
     def drop(self, gallery_id: str, contract: str, *, model: str, limit: int) -> int:

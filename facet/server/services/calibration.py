@@ -122,7 +122,7 @@ class Calibrations:
                     "settings.for_template_count", f"is less than the {gallery.template_count} templates in the gallery"
                 )
             if settings.cohort_id:
-                await on_a_thread(partial(self._galleries.check_searchable, settings.cohort_id))
+                await on_a_thread(partial(self._galleries.search_contract, settings.cohort_id))
             searched = await self._search(requests, settings, gallery, begin)
             if settings.against_itself:
                 cross_subject = partial(
@@ -194,7 +194,7 @@ class Calibrations:
                 return _Searched(None, sha256, error.reason)
             except RecognizerError as error:  # a person whose face is not found is a search that matches nobody
                 return _Searched(empty_search(subject_id), sha256, error.reason)
-            probe = self._pipeline.embed([aligned], work)
+            probe = self._pipeline.embed([aligned], work, contract=gallery.contract)
             work.check()
             (search,) = self._galleries.calibrator.search_nonmated(gallery, probe, [subject_id])
             return _Searched(search, sha256)

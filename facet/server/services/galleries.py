@@ -23,8 +23,8 @@ from facet.server.outcomes.reporting import Outcomes
 from facet.server.scheduling.work import Priority, Work
 from facet.server.scheduling.workers import Workers
 from facet.server.services.calibration import Calibrations
-from facet.server.services.corrections import CorrectionServicer
 from facet.server.services.duplicates import DuplicateSearches
+from facet.server.services.migrations import MigrationServicer
 from facet.server.services.pictures import Context, analyze_and_align, begin, only_face
 from facet.server.services.transfer import Transfers
 from facet.server.streaming.batches import Batches, outcome
@@ -33,12 +33,14 @@ from facet.server.wire.errors import field_at_fault
 from facet.v1 import gallery_service_pb2 as pb
 from facet.v1 import observations_pb2 as observations_pb
 from facet.v1.types_pb2 import SEARCH_THOROUGH
+from gallery.errors import ContractMismatch
 from gallery.galleries import Galleries
 from gallery.records.enrollments import Enrollment
 from gallery.records.galleries import Gallery, GalleryChange
 from gallery.records.policies import GalleryPolicy
 from gallery.records.subjects import SubjectChange
 from gallery.times import EARLIEST, from_microseconds
+from recognizer.analysis import AlignedFace
 from recognizer.fitness import need_fit
 from recognizer.pipeline import FacePipeline
 from recognizer.progress import Turns
@@ -49,7 +51,7 @@ MAX_UNLIKE = 100
 """The most unlike templates in an answer."""
 
 
-class GalleryServicer(CorrectionServicer):
+class GalleryServicer(MigrationServicer):
     """Implements GalleryService.
 
     Args:
@@ -357,7 +359,20 @@ class GalleryServicer(CorrectionServicer):
         if gallery.calibration is not None:
             calibration = gallery.calibration.told_to(identity.current().galleries.allows)
             gallery = replace(gallery, calibration=calibration)
-        return convert.gallery(gallery, status)
+        return convert.gallery(gallery, status, self._of(gallery))
+
+    def _embedded(self, gallery_id: str, aligned: AlignedFace, work: Work) -> dict[str, Any]:
+        """Embed a face with each model that the gallery needs templates of, for :class:`Enrollment`."""
+        contracts = self._galleries.enrollment_contracts(gallery_id)
+        own, *further = (
+            (each, self._pipeline.embed([aligned], work, as_template=True, contract=each)[0]) for each in contracts
+        )
+        return {
+            "contract": own[0],
+            "embedding": own[1],
+            "further": dict(further),
+            "embedding_model": self._pipeline.embedding_models[own[0]].sha256,
+        }
 
     async def _policy(self, gallery_id: str) -> GalleryPolicy:
         # On a thread, because the store may be asked.
@@ -380,8 +395,8 @@ class GalleryServicer(CorrectionServicer):
         choose = convert.face_choice(request.face, "face") or only_face
         thorough = convert.is_thorough(request.search)
 
-        def turns() -> Turns[tuple[Enrollment, pb.EnrollFaceResponse]]:
-            self._galleries.check_searchable(gallery_id)
+        def turns() -> Turns[tuple[AlignedFace, Enrollment, pb.EnrollFaceResponse]]:
+            self._galleries.search_contract(gallery_id)
             analysis, (aligned,) = yield from analyze_and_align(
                 self._pipeline, source, choose, work, "picture", thorough=thorough
             )
@@ -390,8 +405,7 @@ class GalleryServicer(CorrectionServicer):
                     need_fit(aligned.quality, self._config.limits())
             x1, y1, x2, y2 = aligned.faces.boxes[0].tolist()
             enrollment = Enrollment(
-                embedding=self._pipeline.embed([aligned], work, as_template=True)[0],
-                contract=self._pipeline.contract,
+                **self._embedded(gallery_id, aligned, work),
                 picture_sha256=source.sha256(),
                 box=(x1, y1, x2, y2),
                 quality=aligned.quality.value,
@@ -401,21 +415,33 @@ class GalleryServicer(CorrectionServicer):
                 accept_lookalike=request.accept_lookalike,
                 accept_unlike=request.accept_unlike,
                 face_model=self._pipeline.face_model,
-                embedding_model=self._pipeline.embedding_model,
                 crop=aligned.png() if self._config.keep_crops else None,
                 consent=consent,
                 expire_time=expire_time,
             )
-            return enrollment, pb.EnrollFaceResponse(
-                face=convert.face(aligned), least_face_height=analysis.least_height
+            return (
+                aligned,
+                enrollment,
+                pb.EnrollFaceResponse(face=convert.face(aligned), least_face_height=analysis.least_height),
             )
 
-        enrollment, response = await self._workers.run_in_turns(work, turns(), never_refuse=never_refuse)
+        aligned, enrollment, response = await self._workers.run_in_turns(work, turns(), never_refuse=never_refuse)
         await call_audit.before_change()
-        with work.stage("store"):
-            enrolled = await asyncio.to_thread(
-                self._galleries.enroll, gallery_id, subject_id, enrollment, validate_only=request.validate_only
-            )
+        while True:
+            try:
+                with work.stage("store"):
+                    enrolled = await asyncio.to_thread(
+                        self._galleries.enroll, gallery_id, subject_id, enrollment, validate_only=request.validate_only
+                    )
+                break
+            except ContractMismatch:
+                # A migration has begun, or was switched or finished, since the face was embedded.
+                embedded = {enrollment.contract, *enrollment.further}
+                wanted = await asyncio.to_thread(self._galleries.enrollment_contracts, gallery_id)
+                if embedded >= set(wanted):
+                    raise
+                embed = partial(self._embedded, gallery_id, aligned, work)
+                enrollment = replace(enrollment, **await self._workers.run(work, embed, never_refuse=True))
         policy = await self._policy(gallery_id)
         response.subject.CopyFrom(convert.subject(enrolled.subject, policy))
         response.template.CopyFrom(convert.template(enrolled.template, policy))

@@ -9,6 +9,7 @@ from facet.server.scheduling.work import Work
 from facet.server.services.pictures import Choice, analyze_and_align
 from facet.server.wire import convert, validate
 from facet.v1 import recognition_service_pb2 as pb
+from gallery.errors import ContractMismatch
 from gallery.galleries import Galleries
 from gallery.ranking import refuse
 from gallery.records.identifications import Identification
@@ -79,14 +80,20 @@ def identify(
     answers = [refused] * len(faces)
     compared = list(compress(range(len(faces)), fit))
     if any(fit):
-        probes = yield from pipeline.embed_in_turns(list(compress(faces, fit)), work)
-        work.check()
-        with work.stage("search"):
-            found = iter(
-                galleries.search(
-                    gallery_id, probes, top_k=top_k, threshold=threshold, distinct_subjects=distinct_subjects
+        found = iter(
+            (
+                yield from search_by_gallery(
+                    pipeline,
+                    galleries,
+                    list(compress(faces, fit)),
+                    work,
+                    gallery_id=gallery_id,
+                    top_k=top_k,
+                    threshold=threshold,
+                    distinct_subjects=distinct_subjects,
                 )
             )
+        )
         answers = [next(found) if is_fit else refused for is_fit in fit]
     if record is not None:
         record(faces, answers, len(analysis.faces))
@@ -95,3 +102,42 @@ def identify(
         for face, answer in zip(faces, answers, strict=True)
     )
     return response
+
+
+def search_by_gallery(
+    pipeline: FacePipeline,
+    galleries: Galleries,
+    faces: Sequence[AlignedFace],
+    work: Work,
+    *,
+    gallery_id: str,
+    top_k: int,
+    threshold: float | None,
+    distinct_subjects: bool,
+) -> Turns[Sequence[Identification]]:
+    """Embed faces with the model of a gallery, and search it; yields between batches of faces.
+
+    A search ends with the model that it began with, although the gallery is switched to another one in the meantime.
+    Only if the embeddings of the first one were dropped since, it begins again.
+
+    Raises:
+        RequestExpired: the request's deadline has passed, or it was cancelled.
+        GalleryError: the gallery cannot be searched.
+    """
+    while True:
+        contract = galleries.search_contract(gallery_id)
+        probes = yield from pipeline.embed_in_turns(faces, work, contract=contract)
+        work.check()
+        try:
+            with work.stage("search"):
+                return galleries.search(
+                    gallery_id,
+                    probes,
+                    top_k=top_k,
+                    threshold=threshold,
+                    contract=contract,
+                    distinct_subjects=distinct_subjects,
+                )
+        except ContractMismatch:
+            if galleries.search_contract(gallery_id) == contract:
+                raise

@@ -24,7 +24,9 @@ from facet.server.wire.errors import field_at_fault
 from facet.v1 import recognition_service_pb2 as pb
 from facet.v1.recognition_service_pb2_grpc import RecognitionServiceServicer
 from facet.v1.types_pb2 import SEARCH_THOROUGH
+from gallery.errors import ContractMismatch
 from gallery.galleries import Galleries
+from recognizer.analysis import AlignedFace
 from recognizer.pipeline import FacePipeline
 from recognizer.progress import Turns
 from recognizer.quality import QualityLimits
@@ -199,7 +201,7 @@ class RecognitionServicer(RecognitionServiceServicer):
         caller_id, caller = identity.current().id, source_of_call()
 
         def turns() -> Turns[pb.IdentifyResponse]:
-            self._galleries.check_searchable(gallery_id)
+            self._galleries.search_contract(gallery_id)
             record = partial(self._recorder.picture, gallery_id, caller_id, self._galleries.threshold(gallery_id))
             try:
                 response = yield from identify(
@@ -263,14 +265,12 @@ class RecognitionServicer(RecognitionServiceServicer):
         thorough = convert.is_thorough(request.search)
 
         def turns() -> Turns[pb.VerifyResponse]:
-            threshold = request.threshold if request.HasField("threshold") else self._galleries.threshold(gallery_id)
-            self._galleries.check_searchable(gallery_id)
+            self._galleries.search_contract(gallery_id)
             analysis, faces = yield from analyze_and_align(
                 self._pipeline, probe, probe_choice, work, "probe_picture", thorough=thorough
             )
-            embedding = self._pipeline.embed(faces, work)[0]
-            with work.stage("search"):
-                similarity = self._galleries.similarity_to_subject(gallery_id, subject_id, embedding)
+            similarity, of_gallery = self._similarity(gallery_id, subject_id, faces, work)
+            threshold = request.threshold if request.HasField("threshold") else of_gallery
             return pb.VerifyResponse(
                 similarity=similarity,
                 threshold=threshold,
@@ -287,6 +287,23 @@ class RecognitionServicer(RecognitionServiceServicer):
             loaded = ", ".join(f"{model.contract} ({model.name})" for model in models.values())
             raise InvalidField("contract", f"no loaded model has it, loaded are {loaded}")
         return wanted or self._pipeline.contract
+
+    def _similarity(
+        self, gallery_id: str, subject_id: str, faces: Sequence[AlignedFace], work: Work
+    ) -> tuple[float, float]:
+        """Compare a face with a subject, by the model of its gallery; return the gallery's threshold for it, too."""
+        while True:
+            contract = self._galleries.search_contract(gallery_id)
+            embedding = self._pipeline.embed(faces, work, contract=contract)[0]
+            try:
+                with work.stage("search"):
+                    similarity = self._galleries.similarity_to_subject(
+                        gallery_id, subject_id, embedding, contract=contract
+                    )
+                return similarity, self._galleries.threshold(gallery_id, contract)
+            except ContractMismatch:
+                if self._galleries.search_contract(gallery_id) == contract:
+                    raise
 
     def _class_ids(self, names: Sequence[str]) -> list[int]:
         validate.at_most(names, validate.MAX_CLASSES, "class_names")

@@ -141,7 +141,7 @@ class Streams:
         interval = settings.detection_interval if settings.HasField("detection_interval") else None
         settings.detection_interval = validate.detection_interval(interval, "settings.detection_interval")
         convert.turn(settings.turn, "settings.turn")
-        await asyncio.to_thread(self._galleries.check_searchable, settings.gallery_id)
+        await asyncio.to_thread(self._galleries.search_contract, settings.gallery_id)
         return settings
 
     def _processor(self, settings: pb.StreamSettings) -> FrameProcessor:

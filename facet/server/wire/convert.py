@@ -16,6 +16,7 @@ from facet.server.errors import InvalidField
 from facet.server.wire import validate
 from facet.server.wire.terms import consent_message, optional_timestamp, policy_message, timestamp
 from facet.v1 import gallery_service_pb2 as gallery_pb
+from facet.v1 import migrations_pb2 as migrations_pb
 from facet.v1 import recognition_service_pb2 as recognition_pb
 from facet.v1 import types_pb2 as pb
 from gallery.calibration.forecast import Forecast, UnreliableReason
@@ -251,8 +252,10 @@ def _candidate(found: Candidate) -> recognition_pb.Candidate:
     )
 
 
-def gallery(record: Gallery, status: CalibrationStatus) -> gallery_pb.Gallery:
-    """Convert a gallery and the state of its calibration."""
+def gallery(
+    record: Gallery, status: CalibrationStatus, migration: migrations_pb.Migration | None = None
+) -> gallery_pb.Gallery:
+    """Convert a gallery with the state of its calibration and its migration."""
     return gallery_pb.Gallery(
         gallery_id=record.gallery_id,
         display_name=record.display_name,
@@ -268,6 +271,7 @@ def gallery(record: Gallery, status: CalibrationStatus) -> gallery_pb.Gallery:
         calibration_state=_STATES[status.state],
         stale_reasons=[_STALE_REASONS[reason] for reason in status.reasons],
         policy=policy_message(record.policy),
+        migration=migration,
     )
 
 

@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gallery.encryption.values import SEALED_TEXT
-from gallery.records.templates import StoredFace
+from gallery.records.templates import EmbeddedTemplates, StoredFace
 from gallery.stores.sqlite.expiry import LIVING_SUBJECT, LIVING_TEMPLATE
 from gallery.stores.sqlite.migration.contract_keys import contract_key
 from gallery.stores.sqlite.rows import FACE, faces_of, gallery_key_of
 from gallery.stores.sqlite.sealing.encryption import DatabaseEncryption
-from gallery.stores.sqlite.sealing.sealed_values import Opener, Sealer
+from gallery.stores.sqlite.sealing.sealed_values import SUBJECT_NAME, Opener, Sealer
 
 _HAS_NONE = """templates.contract_key IS NOT :contract AND NOT EXISTS (
     SELECT 1 FROM second_embeddings AS another
@@ -29,7 +29,7 @@ _COUNT = f"""
     WHERE {LIVING_SUBJECT} AND {LIVING_TEMPLATE} AND templates.gallery_key = :gallery AND {_HAS_NONE}
 """  # noqa: S608 - only the constants above are inserted
 _TO_ADD = f"""
-    SELECT templates.key, subject_id, picture_sha256
+    SELECT templates.key, subject_id, subjects.display_name, picture_sha256
     FROM templates JOIN subjects ON subjects.key = subject_key JOIN galleries ON galleries.key = templates.gallery_key
     WHERE {LIVING_SUBJECT} AND {LIVING_TEMPLATE} AND templates.gallery_key = :gallery AND template_id = :template
         AND {_HAS_NONE}
@@ -105,24 +105,27 @@ class SqliteSecondEmbeddings:
 
     def add(
         self, gallery_id: str, contract: str, template_ids: Sequence[str], embeddings: NDArray[np.float32]
-    ) -> list[str]:
+    ) -> EmbeddedTemplates:
         """See :meth:`gallery.stores.base.SecondEmbeddings.add`."""
-        added = []
+        added: list[tuple[str, str, str, int]] = []
+        opener = self._encryption.opener
         with self._writing() as connection:
             gallery_key = gallery_key_of(connection, gallery_id)
             key = contract_key(connection, gallery_key, contract, create=True)
             sealer = self._encryption.sealer_of(connection, gallery_key)
-            for template_id, embedding in zip(template_ids, embeddings, strict=True):
+            for place, (template_id, embedding) in enumerate(zip(template_ids, embeddings, strict=True)):
                 wanted = {"gallery": gallery_key, "contract": key, "template": template_id}
                 row = connection.execute(_TO_ADD, wanted).fetchone()
-                if row is not None:
-                    template_key, subject_id, picture = row
-                    value, ids = embedding.astype("<f4").tobytes(), (subject_id, template_id)
-                    if picture == SEALED_TEXT:
-                        value = sealer.second_embedding(value, *ids)
-                    connection.execute(_INSERT, (template_key, gallery_key, key, value))
-                    added.append(template_id)
-        return added
+                if row is None:
+                    continue
+                template_key, subject_id, name, picture = row
+                value = embedding.astype("<f4").tobytes()
+                if picture == SEALED_TEXT:
+                    value = sealer.second_embedding(value, subject_id, template_id)
+                connection.execute(_INSERT, (template_key, gallery_key, key, value))
+                added.append((subject_id, opener.text(name, SUBJECT_NAME, subject_id), template_id, place))
+        subject_ids, names, ids, places = zip(*added, strict=True) if added else ((), (), (), ())
+        return EmbeddedTemplates(subject_ids, names, ids, embeddings[list(places)])
 
     def drop(self, gallery_id: str, contract: str, *, model: str, limit: int) -> int:
         """See :meth:`gallery.stores.base.SecondEmbeddings.drop`."""
