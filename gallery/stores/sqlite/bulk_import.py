@@ -10,10 +10,10 @@ from gallery.errors import GalleryExists, StorageError
 from gallery.records.distinct_pairs import Pair
 from gallery.records.galleries import Gallery
 from gallery.records.templates import StoredFace
+from gallery.stores.sqlite.contract_keys import contract_keys
 from gallery.stores.sqlite.corrections.distinct_pairs import insert_pairs
 from gallery.stores.sqlite.file.database import SqliteDatabase
 from gallery.stores.sqlite.inserts import add_to_counts, face_rows, insert_gallery
-from gallery.stores.sqlite.migration.contract_keys import contract_keys
 from gallery.stores.sqlite.rows import find_gallery
 from gallery.stores.sqlite.sealing.sealed_values import Opener, Sealer
 

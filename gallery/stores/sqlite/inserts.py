@@ -14,7 +14,7 @@ from gallery.records.policies import GalleryPolicy
 from gallery.records.subjects import Subject
 from gallery.records.templates import StoredFace
 from gallery.stores.base import EnrollmentRequest
-from gallery.stores.sqlite.migration.contract_keys import NO_MIGRATION, ContractKeys
+from gallery.stores.sqlite.contract_keys import NO_MIGRATION, ContractKeys
 from gallery.stores.sqlite.sealing.sealed_values import (
     CALIBRATION,
     CONSENT_REFERENCE,

@@ -25,13 +25,13 @@ from gallery.records.policies import GalleryPolicy
 from gallery.records.subjects import Subject
 from gallery.records.templates import EmbeddedTemplates, StoredFace, Template
 from gallery.records.thresholds import ThresholdSource, infer_threshold_source
+from gallery.stores.sqlite.contract_keys import NO_MIGRATION, ContractKeys, contract_keys
 from gallery.stores.sqlite.expiry import (
     COUNT_EXPIRED_SUBJECTS,
     COUNT_EXPIRED_TEMPLATES,
     LIVING_SUBJECT,
     LIVING_TEMPLATE,
 )
-from gallery.stores.sqlite.migration.contract_keys import NO_MIGRATION, ContractKeys, contract_keys
 from gallery.stores.sqlite.sealing.sealed_values import (
     CALIBRATION,
     CONSENT_REFERENCE,
@@ -378,7 +378,7 @@ def migration_of(text: str) -> Migration | None:
 def stored_keys(
     connection: sqlite3.Connection, gallery_key: int, opener: Opener, *, create: bool = False
 ) -> ContractKeys:
-    """Return the keys of a gallery's contracts; see :func:`.migration.contract_keys.contract_keys`."""
+    """Return the keys of a gallery's contracts; see :func:`.contract_keys.contract_keys`."""
     contract, moving = connection.execute(
         "SELECT contract, migration FROM galleries WHERE key = ?", (gallery_key,)
     ).fetchone()

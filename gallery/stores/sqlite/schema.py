@@ -233,7 +233,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ),
     (
         # Embedding contracts beside the one that a gallery was created with; see
-        # gallery.stores.sqlite.migration.contract_keys.
+        # gallery.stores.sqlite.contract_keys.
         "CREATE TABLE contracts (key INTEGER PRIMARY KEY, contract TEXT NOT NULL UNIQUE) STRICT",
         "ALTER TABLE galleries ADD COLUMN first_contract TEXT NOT NULL DEFAULT ''",
         "UPDATE galleries SET first_contract = contract",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
-from gallery.stores.sqlite.migration.contract_keys import contract_key, is_migrating, own_contract
+from gallery.stores.sqlite.contract_keys import contract_key, is_migrating, own_contract
 from gallery.stores.sqlite.migration.rows_under import opened_rows, rows_by_age_under, rows_by_subject_under
 from gallery.stores.sqlite.rows import EMBEDDED, EMBEDDED_BY_SUBJECT, FACE
 from gallery.stores.sqlite.sealing.sealed_values import Opener

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from gallery.encryption.values import SEALED_TEXT
 from gallery.records.templates import EmbeddedTemplates, StoredFace
+from gallery.stores.sqlite.contract_keys import contract_key
 from gallery.stores.sqlite.expiry import LIVING_SUBJECT, LIVING_TEMPLATE
-from gallery.stores.sqlite.migration.contract_keys import contract_key
 from gallery.stores.sqlite.rows import FACE, faces_of, gallery_key_of
 from gallery.stores.sqlite.sealing.encryption import DatabaseEncryption
 from gallery.stores.sqlite.sealing.sealed_values import SUBJECT_NAME, Opener, Sealer

@@ -31,7 +31,7 @@ NEW = ModelVersion("new-contract", "new-model", "f" * 64, 16)
 PEOPLE = ("ann", "bob", "cid")
 OLD_FACES = vectors(4)
 NEW_FACES = np.ascontiguousarray(OLD_FACES[:, :16] / np.linalg.norm(OLD_FACES[:, :16], axis=1, keepdims=True))
-Make = Callable[[], Galleries]
+Make = Callable[..., Galleries]
 
 
 @pytest.fixture
