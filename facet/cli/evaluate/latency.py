@@ -12,6 +12,7 @@ import typer
 from facet import AsyncClient
 from facet.cli.evaluate.shared import output as results
 from facet.cli.evaluate.shared import run as running
+from facet.cli.evaluate.shared.embedding_model import contract_of
 from facet.cli.evaluate.shared.options import Images, ReportFolder, Require
 from facet.cli.evaluate.shared.output import Row, shown
 from facet.cli.evaluate.shared.run import Advance
@@ -46,6 +47,13 @@ def latency(
     gallery: Annotated[
         str | None, typer.Option(help="The gallery to search. Default: an empty one.", show_default=False)
     ] = None,
+    model: Annotated[
+        str,
+        typer.Option(
+            help="With analyze: the embedding model, by its name as facet status shows it. Default: the first.",
+            show_default=False,
+        ),
+    ] = "",
     report: ReportFolder = None,
     require: Require = None,
     as_json: AsJson = False,
@@ -64,6 +72,8 @@ def latency(
     out = results.output("latency", as_json, report, require)
     if gallery and (method is Called.ANALYZE or not target.address):
         console.fail("--gallery is for identify, and needs a running server: --address", console.USAGE)
+    if model and method is Called.IDENTIFY:
+        console.fail("--model is for analyze: a gallery is searched with its own model", console.USAGE)
     pictures = running.labels(lambda: _pictures(images))
     data = running.labels(lambda: data_set(None, pictures))
 
@@ -72,6 +82,7 @@ def latency(
             client,
             pictures,
             method=method.value,
+            contract=contract_of(await client.get_server_info(), model) if model else "",
             gallery=gallery,
             rounds=rounds,
             clients=clients,
@@ -80,7 +91,7 @@ def latency(
 
     done = running.measured(target, "Timing calls", rounds * len(pictures), measure)
     run = done.run
-    flags = {"method": method.value, "gallery": gallery or "", "rounds": rounds, "clients": clients}
+    flags = {"method": method.value, "gallery": gallery or "", "model": model, "rounds": rounds, "clients": clients}
     built = document(
         "latency",
         latency_report(run.calls, run.seconds),

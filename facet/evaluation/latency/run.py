@@ -45,6 +45,7 @@ async def run_latency(
     files: Mapping[str, Path],
     *,
     method: Method,
+    contract: str = "",
     gallery: str | None,
     rounds: int,
     clients: int,
@@ -58,6 +59,7 @@ async def run_latency(
         client: the connection.
         files: the pictures by name; each is read once, before the first call.
         method: Identify, or AnalyzeFaces with embeddings.
+        contract: of the embeddings of AnalyzeFaces; empty for that of the server.
         gallery: the gallery to search; ``None`` for an empty one that is deleted at the end.
         rounds: how often each picture is sent.
         clients: number of concurrent calls.
@@ -80,7 +82,7 @@ async def run_latency(
     def call(name: str) -> Awaitable[_Response]:
         if method == "identify":
             return client.identify(gallery or "", pictures[name])
-        return client.analyze_faces(pictures[name], include_embeddings=True)
+        return client.analyze_faces(pictures[name], include_embeddings=True, contract=contract)
 
     async def timed(name: str) -> TimedCall | str:
         start = time.monotonic()

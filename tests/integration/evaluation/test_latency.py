@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from tests.conftest import Pictures, Serving
+    from tests.conftest import Pictures, Serve, Serving
 
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -49,3 +49,21 @@ def test_latency_covers_the_call_and_its_stages(
     stages = {row["stage"]: row["mean_ms"] for row in report["tables"]["stages"]}
     assert stages["total"] > stages["embed"] > 0
     assert galleries_left() == []
+
+
+def test_either_embedding_model_of_a_server_is_timed(run: Run, serve: Serve, second_model: Path, images: Path) -> None:
+    serving = serve("--models.objects", "none", "--models.embedding-next", str(second_model))
+    arguments = ("latency", "--images", images, "--rounds", 1, "--address", serving.address, "--json")
+    analyze = (*arguments, "--method", "analyze", "--model")
+    for name in ("w600k_mbf", "second"):
+        done = run(*analyze, name)
+        assert done.returncode == 0, done.stderr
+        report = json.loads(done.stdout)
+        assert (report["calls"], report["provenance"]["configuration"]["model"]) == (7, name)
+        assert {row["stage"]: row["mean_ms"] for row in report["tables"]["stages"]}["embed"] > 0
+    unknown = run(*analyze, "third")
+    assert unknown.returncode == 1
+    assert "--model third: the server has no such embedding model; loaded: w600k_mbf, second" in unknown.stderr
+    identify = run(*arguments, "--model", "second")
+    assert identify.returncode == 2
+    assert "--model is for analyze" in identify.stderr
