@@ -176,7 +176,7 @@ class Migrations:
             gallery, migration = self._migrating(gallery_id)
             if migration.is_switched(gallery.contract):
                 raise AlreadySwitched(gallery_id, _called(migration.target))
-            self._check_can_search(gallery, migration.target, allow_missing=allow_missing)
+            self._check_can_search(opened, gallery, migration.target, allow_missing=allow_missing)
             if migration.other.source is ThresholdSource.DEFAULT and not allow_default_threshold:
                 raise ThresholdNotChosen(gallery_id, _called(migration.target), migration.other.threshold)
             return gallery if validate_only else self._searched_by(opened, migration, migration.target)
@@ -194,7 +194,7 @@ class Migrations:
             gallery, migration = self._migrating(gallery_id)
             if not migration.is_switched(gallery.contract):
                 raise NotSwitched(gallery_id, _called(migration.source))
-            self._check_can_search(gallery, migration.source, allow_missing=allow_missing)
+            self._check_can_search(opened, gallery, migration.source, allow_missing=allow_missing)
             return self._searched_by(opened, migration, migration.source)
 
     def finish(
@@ -305,13 +305,15 @@ class Migrations:
         self._store.observations.begin_reference(opened.gallery_id, "", moment)
         return gallery
 
-    def _check_can_search(self, gallery: Gallery, model: ModelVersion, *, allow_missing: bool) -> None:
+    def _check_can_search(
+        self, opened: OpenGallery, gallery: Gallery, model: ModelVersion, *, allow_missing: bool
+    ) -> None:
         if model.contract not in self._registry.dimensions:
             raise ModelNotLoaded(gallery.gallery_id, _called(model), self._loaded)
-        missing = (
-            0 if allow_missing else sum(self._store.second_embeddings.count_missing(gallery.gallery_id, model.contract))
-        )
-        if missing:
+        # The index knows at once; the store would have to look at every template.
+        if allow_missing or len(opened.index_for(model.contract)) >= gallery.template_count:
+            return
+        if missing := sum(self._store.second_embeddings.count_missing(gallery.gallery_id, model.contract)):
             raise MigrationIncomplete(gallery.gallery_id, _called(model), missing)
 
     def _migrating(self, gallery_id: str) -> tuple[Gallery, Migration]:
