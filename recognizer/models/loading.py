@@ -95,7 +95,7 @@ def load_models(models: ModelSettings | None = None, settings: PipelineSettings 
         try:
             next_embedder, description = _load_next(models.embedding_next, embedder, models, slots)
             loaded.append(description)
-        except ModelError as error:
+        except (ModelError, OSError) as error:  # a folder on the way may be closed to the server
             next_problem = _without_folders(" ".join(str(error).split()), models)
     return PipelineModels(objects, faces, embedder, tuple(loaded), next_embedder, next_problem)
 

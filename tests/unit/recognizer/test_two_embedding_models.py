@@ -93,6 +93,7 @@ def test_a_contract_that_no_model_has_is_refused_before_any_work(
     [
         (lambda path: path, "not found"),
         (write_damaged, "cannot"),
+        (lambda path: path.with_name("n" * 300), "File name too long"),
         (write_of_two_inputs, "expected one input"),
         (write_with_weights_elsewhere, "takes weights from another file"),
         (write_constant, "embeds all pictures alike"),
