@@ -48,6 +48,10 @@ COMMANDS = (
         *("Test errors estimated without labels, and drift alarms.", _GALLERIES),
     ),
     Lazy(
+        *("migration", "facet.benchmarks.migration.migration:migration"),
+        *("Migrate a gallery to another model and back, under load.", _GALLERIES),
+    ),
+    Lazy(
         *("ranking", "facet.benchmarks.galleries.ranking:ranking"),
         *("Test whether a learned ranking beats the similarity.", _GALLERIES),
     ),

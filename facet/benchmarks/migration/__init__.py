@@ -1,0 +1,1 @@
+"""``facet bench migration``: a gallery migrates to another embedding model and back, under load."""
