@@ -23,9 +23,11 @@ from facet.evaluation.datasets.labels import LabelError
 from facet.evaluation.datasets.protocol import Entry, read_protocol
 from facet.terminal import console
 from facet.terminal.console import AsJson
+from facet.terminal.installation import ROOT
 from facet.terminal.local_server import local_process
 from facet.terminal.tables import listing
 
+_SECOND_MODEL = ROOT.parent / "shared" / "models" / "mobilefacenet-128.onnx"
 _GALLERY = "bench"
 _LOAD_PICTURES = 50
 _CAPACITY_SECONDS = 4.0
@@ -94,8 +96,13 @@ class Killed:
 
 def migration(
     to: Annotated[
-        str, typer.Option(help="The model to migrate to: a name or a file, as models.embedding_next takes it.")
-    ],
+        str,
+        typer.Option(
+            help="The model to migrate to: a name or a file, as models.embedding_next takes it. "
+            "Default: mobilefacenet-128 in ../shared next to a clone.",
+            show_default=False,
+        ),
+    ] = "",
     protocol: Protocol = None,
     images: Images = None,
     people: Annotated[int, typer.Option(min=10, help="The most pictures to enrol.")] = 2000,
@@ -128,12 +135,15 @@ def migration(
 
     [b]Examples[/b]
 
-      facet bench migration --to mobilefacenet-128
+      facet bench migration
       facet bench migration --to models/mobilefacenet-128.onnx --people 300 --kills 5 --json
 
     Exit code: 0 all bars are met, 1 some are not, or something failed, 2 bad usage.
     """
     csv, folder = labelled_set(protocol, images)
+    if not to and not _SECOND_MODEL.exists():
+        console.fail(f"{_SECOND_MODEL} does not exist: name a model with --to", console.USAGE)
+    to = to or str(_SECOND_MODEL)
     try:
         labelled = read_protocol(csv, folder)
         enrolled, searched = labelled.gallery[:people], _every(labelled.probes, probes)
