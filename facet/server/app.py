@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import partial
 
 import grpc
 import structlog
@@ -148,6 +149,7 @@ class Server:
         self._drift = DriftWatch(self._galleries)
         self._estimates = ErrorEstimates(self._galleries)
         self._observations.on_taken.append(self._drift.see)
+        self._galleries.migrations.on_switched.append(partial(self._drift.forget, source=""))
         self._health = health.aio.HealthServicer()
         self._tracing = Tracing(config.tracing) if config.tracing.endpoint else None
         self._telemetry = Telemetry(self.pipeline.models, self._tracing)

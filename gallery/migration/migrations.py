@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -73,6 +73,7 @@ class Migrations:
 
     Attributes:
         models: the embedding models that the server has loaded.
+        on_switched: told the gallery whenever the other model searches from now on; they must not raise.
     """
 
     def __init__(self, store: Store, registry: GalleryRegistry, *, default_threshold: float) -> None:
@@ -80,6 +81,7 @@ class Migrations:
         self._registry = registry
         self._default_threshold = default_threshold
         self.models: Sequence[ModelVersion] = ()
+        self.on_switched: list[Callable[[str], None]] = []
 
     def plan(self, gallery_id: str, to_model: str) -> MigrationPlan:
         """Return what :meth:`start` would do; change nothing.
@@ -303,6 +305,8 @@ class Migrations:
         gallery = self._change(opened, change)
         # What searches look like is no longer comparable with what they looked like before.
         self._store.observations.begin_reference(opened.gallery_id, "", moment)
+        for tell in self.on_switched:
+            tell(opened.gallery_id)
         return gallery
 
     def _check_can_search(

@@ -259,3 +259,17 @@ def test_a_migration_that_cannot_begin_says_why(galleries: Galleries, make: Make
     assert without.enrollment_contracts(here) == (OLD.contract,)
     with pytest.raises(ModelNotLoaded):
         without.migrations.switch(here, allow_missing=True)
+
+
+def test_a_switch_begins_a_new_reference_period(galleries: Galleries, store: Store, here: str) -> None:
+    """What searches look like cannot be compared with what they looked like with the other model."""
+    told: list[str] = []
+    galleries.migrations.on_switched.append(told.append)
+    galleries.migrations.start(here, "new-model")
+    embed_missing(galleries, store, here)
+    assert store.observations.reference_starts(here) == {}
+    switched = galleries.migrations.switch(here, allow_default_threshold=True)
+    assert switched.migration is not None
+    assert store.observations.reference_starts(here) == {"": switched.migration.switch_time}
+    galleries.migrations.roll_back(here)
+    assert told == [here, here]
