@@ -14,6 +14,7 @@ COMMANDS = (
         *("duplicates", "facet.cli.gallery.duplicates.command:duplicates"),
         "Find people who are enrolled twice, and wrong pictures.",
     ),
+    Lazy("migrate", "facet.cli.gallery.migrate.app:app", "Take a gallery to another embedding model."),
     Lazy("backup", "facet.cli.gallery.maintenance:backup", "Copy a database; the server may run."),
     Lazy("restore", "facet.cli.gallery.maintenance:restore", "Replace a database with a backup."),
     Lazy("verify", "facet.cli.gallery.maintenance:verify", "Read a whole database, and report what is wrong."),
@@ -28,7 +29,7 @@ app = typer.Typer(cls=lazy_group(COMMANDS), add_completion=False, rich_markup_mo
 
 @app.callback()
 def main() -> None:
-    """Look after galleries: list, delete, set policies, find duplicates, back up, restore, verify, compact, move.
+    """Look after galleries: list, delete, set policies, find duplicates, migrate, back up, restore, verify, move.
 
     [b]Examples[/b]
 
@@ -36,6 +37,7 @@ def main() -> None:
       facet gallery delete team --force
       facet gallery policy team --subject-retention 365d --dry-run
       facet gallery duplicates team --page duplicates.html
+      facet gallery migrate team --to mobilefacenet-128
       facet gallery backup facet.sqlite3 monday.sqlite3
       facet gallery verify monday.sqlite3
       facet gallery restore monday.sqlite3 facet.sqlite3
@@ -44,10 +46,10 @@ def main() -> None:
       facet gallery import team.parquet --gallery team-2
       facet gallery encryption new-key master.key
 
-    List, delete, policy, duplicates, export and import go through a running server. The other commands work on the
-    database file, which the setting [b]gallery.database[/b] names: run them on the server's machine, as the server's
-    user. Stop the server before restore and compact; it may run during backup and verify. With [b]--json[/b] every
-    command prints JSON for programs.
+    List, delete, policy, duplicates, migrate, export and import go through a running server. The other commands work on
+    the database file, which the setting [b]gallery.database[/b] names: run them on the server's machine, as the
+    server's user. Stop the server before restore and compact; it may run during backup and verify. With [b]--json[/b]
+    every command prints JSON for programs.
 
     Exit code: 0 done, 1 something is damaged or failed, 2 bad usage.
     """

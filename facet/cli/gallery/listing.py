@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from facet.cli.gallery.migrate.report import in_a_word
+from facet.cli.gallery.migrate.steps import Steps
 from facet.cli.shared.confirmation import Yes, confirm
 from facet.terminal import console
 from facet.terminal.connection import Connection
@@ -24,7 +26,7 @@ def list_galleries(
     connection: Connection,
     as_json: console.AsJson = False,
 ) -> None:
-    """List the galleries of a running server, with their thresholds and calibrations."""
+    """List the galleries of a running server, with their thresholds, calibrations and migrations."""
     with connection.open() as client:
         galleries = list(client.iter_galleries(page_size=_PAGE))
     if as_json:
@@ -47,6 +49,10 @@ def list_galleries(
         threshold = f"{gallery.threshold:.4f}", threshold_source(gallery)
         rows.add_row(gallery.gallery_id, *counts, *threshold, calibration_state(gallery))
     console.out.print(rows)
+    for gallery in galleries:
+        if gallery.HasField("migration"):
+            status = Steps(gallery.gallery_id, connection.address).status().command
+            console.out.print(f"{gallery.gallery_id} migrates {in_a_word(gallery.migration)}; {status}")
 
 
 @grouped_options

@@ -16,8 +16,6 @@ from recognizer.models.adding.add import Added, AddedPack, Told, add_file, add_p
 from recognizer.models.adding.choice import Choice
 from recognizer.models.adding.preprocessing import Channels, Triple
 
-_ENROLL_AGAIN = "Galleries enrolled with another model must be enrolled again: templates of two models do not compare."
-
 
 def add(
     path: Annotated[
@@ -103,8 +101,12 @@ def add(
         for advice in _advice(model):
             console.out.print(advice)
     console.out.print(f"Serve with it: {serve}")
-    if any(model.role == "embedding" for model in models):
-        console.out.print(_ENROLL_AGAIN)
+    for name in (model.name for model in models if model.role == "embedding"):
+        console.out.print(
+            "Templates of two models do not compare. Galleries of another one are migrated while they are searched:\n  "
+            f"{shlex.join(['facet', 'serve', '--models.folder', str(out), '--models.embedding-next', name])}\n  "
+            f"{shlex.join(['facet', 'gallery', 'migrate', 'GALLERY', '--to', name])}"
+        )
 
 
 def _told(channels: Channels | None, mean: str | None, std: str | None) -> Told:

@@ -1,4 +1,4 @@
-"""A page of pairs of faces, side by side, for a person who decides whether they are one person.
+"""A page of pairs of faces, side by side, for a person who decides whether they are one person; tables come first.
 
 The page is one HTML file without scripts, which loads nothing. It shows people: write it with
 :mod:`facet.terminal.private_files`.
@@ -39,6 +39,9 @@ dd { margin: 0; overflow-wrap: anywhere; }
 code { display: block; font: 0.72rem/1.4 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace;
   overflow-wrap: anywhere; background: #fff; border: 1px solid var(--line); border-radius: 3px;
   padding: 0.3rem 0.45rem; margin-top: 0.4rem; }
+table { border-collapse: collapse; margin-top: 0.6rem; font-size: 0.88rem; }
+th, td { text-align: left; padding: 0.15rem 1.2rem 0.15rem 0; vertical-align: top; overflow-wrap: anywhere; }
+th { border-bottom: 1px solid var(--line); color: var(--soft); font-weight: 500; }
 """
 
 
@@ -75,6 +78,16 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
+class Figures:
+    """A table under a heading, with a sentence about it."""
+
+    title: str
+    text: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
 class Section:
     """Pairs of one kind, under a heading, with a sentence about them; left out if it has no pairs."""
 
@@ -88,18 +101,19 @@ def png(data: bytes) -> str | None:
     return "data:image/png;base64," + base64.b64encode(data).decode("ascii") if data else None
 
 
-def render(title: str, text: Sequence[str], sections: Sequence[Section]) -> str:
+def render(title: str, text: Sequence[str], sections: Sequence[Section], *, figures: Sequence[Figures] = ()) -> str:
     """Render the page.
 
     Args:
         title: its heading.
         text: its first paragraphs.
-        sections: what follows.
+        sections: the pairs, which come last.
+        figures: tables, which come between.
     """
-    return "".join(_page(title, text, [section for section in sections if section.pairs]))
+    return "".join(_page(title, text, figures, [section for section in sections if section.pairs]))
 
 
-def _page(title: str, text: Sequence[str], sections: Sequence[Section]) -> Iterator[str]:
+def _page(title: str, text: Sequence[str], figures: Sequence[Figures], sections: Sequence[Section]) -> Iterator[str]:
     policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
     yield (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -110,6 +124,12 @@ def _page(title: str, text: Sequence[str], sections: Sequence[Section]) -> Itera
     )
     for paragraph in text:
         yield f"<p>{_text(paragraph)}</p>\n"
+    for each in figures:
+        yield f"<section>\n<h2>{_text(each.title)}</h2>\n<p>{_text(each.text)}</p>\n<table>\n"
+        yield f"<tr>{''.join(f'<th>{_text(heading)}</th>' for heading in each.columns)}</tr>\n"
+        for row in each.rows:
+            yield f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in row)}</tr>\n"
+        yield "</table>\n</section>\n"
     for section in sections:
         yield f'<section>\n<h2>{_text(section.title)}</h2>\n<p>{_text(section.text)}</p>\n<div class="pairs">\n'
         for pair in section.pairs:

@@ -48,6 +48,7 @@ NOT_RUN = {
     r"facet serve\b": "runs until it is stopped; its settings are loaded instead",
     r"\.\./shared|\bDIR\b|\bFILE\b|LABELS_DIR|three\.csv": "needs a labelled set; the tests of the command bring one",
     r"facet (calibrate|evaluate) ": "needs a labelled set; the tests of the command bring one",
+    r"facet gallery migrate ": "needs a server with two models; the tests of the command start one",
     r"facet outcome ": "needs the id of an answer; the tests of the command report some",
     r"facet camera ": "needs a camera; the tests of the command send a film",
     r"facet models fetch": "needs a network",

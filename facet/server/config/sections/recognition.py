@@ -32,8 +32,8 @@ class ModelsConfig(Section):
     faces: str = _MODELS.faces
     """Face detector: SCRFD with landmarks, or a YOLO model that detects faces with five landmarks."""
     embedding: str = _MODELS.embedding
-    """InsightFace recognition model. Another model means another embedding contract: existing galleries can then not be
-    searched."""
+    """InsightFace recognition model. Another model means another embedding contract: galleries can then be searched
+    only after a migration to it, see docs/migration.md."""
     embedding_next: str = ""
     """A second recognition model, loaded beside models.embedding, which galleries can be migrated to. It shares the
     cores with the others and takes time only for requests that ask for it. If it cannot be loaded, the server logs why

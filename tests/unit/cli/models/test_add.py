@@ -107,7 +107,8 @@ def test_a_model_that_was_added_is_served_by_the_command_that_is_printed(tmp_pat
     arguments = (path, "--out", out, "--channels", "rgb", "--mean", "127.5", "--std", "127.5,127.5,127.5")
     said = run(*arguments).stdout
     assert f"Serve with it: facet serve --models.folder '{out}' --models.embedding foreign" in said
-    assert "must be enrolled again" in said
+    assert f"facet serve --models.folder '{out}' --models.embedding-next foreign\n" in said
+    assert "facet gallery migrate GALLERY --to foreign\n" in said
     assert "the licence of the weights is not known" in said
     told = json.loads(run(*arguments, "--license", "MIT", "--json").stdout)
     (model,) = told["models"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from facet.terminal.pictures.pairs_page import Pair, Section, Side, png, render
+from facet.terminal.pictures.pairs_page import Figures, Pair, Section, Side, png, render
 
 
 def test_both_faces_and_what_is_known_of_them_are_on_the_page() -> None:
@@ -28,3 +28,12 @@ def test_a_section_without_pairs_is_left_out() -> None:
     page = render("Suspects", ["None."], [Section("Are they one person?", "Look.", [])])
     assert "None." in page
     assert "Are they one person?" not in page
+
+
+def test_tables_come_before_the_pairs_and_their_cells_cannot_add_to_the_page() -> None:
+    figures = Figures("Decisions", "Of all faces.", ("model", "<b>"), [("old", "<script>"), ("new", "7")])
+    pair = Pair(Side("ann"), Side("bob"))
+    page = render("Shadow", [], [Section("They differ", "Look.", [pair])], figures=[figures])
+    assert page.index("Decisions") < page.index("Of all faces.") < page.index("new") < page.index("They differ")
+    assert page.count("<td>") == 4
+    assert "<script" not in page

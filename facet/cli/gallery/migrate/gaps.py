@@ -1,0 +1,84 @@
+"""``facet gallery migrate gaps``: who has no embedding of the model that does not search, and why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from facet.cli.gallery.migrate.options import Gallery
+from facet.cli.gallery.migrate.refusals import refusals
+from facet.cli.gallery.migrate.steps import Steps
+from facet.terminal import console
+from facet.terminal.connection import Connection
+from facet.terminal.counts import counted
+from facet.terminal.option_groups import grouped_options
+from facet.terminal.rendering import as_dict
+from facet.terminal.tables import Shortened, table
+from facet.terminal.visible import one_line
+from facet.v1 import migrations_pb2 as pb
+
+PAGE = 1000
+_SHOWN = 50
+"""Gaps in the table."""
+_DIGITS = 16
+_WHY = {
+    pb.MIGRATION_GAP_REASON_WAITING: "waits for the server",
+    pb.MIGRATION_GAP_REASON_NO_CROP: "no crop was kept",
+    pb.MIGRATION_GAP_REASON_CROP_DAMAGED: "its crop is damaged",
+    pb.MIGRATION_GAP_REASON_NOT_EMBEDDED: "the model makes no embedding of its crop",
+}
+
+
+@grouped_options
+def gaps(
+    gallery: Gallery,
+    *,
+    connection: Connection,
+    as_json: console.AsJson = False,
+) -> None:
+    """List the templates without an embedding of the model that does not search, by person, and why they have none.
+
+    Those that wait for the server are listed, too. The picture is named by the beginning of its SHA-256, which
+    [b]sha256sum FILES[/b] shows; [b]fill[/b] finds the files by it. With [b]--json[/b] all are listed, with whole
+    digests.
+
+    [b]Examples[/b]
+
+      facet gallery migrate gaps team
+      facet gallery migrate gaps team --json
+    """
+    steps = Steps(gallery, connection.address)
+    with connection.open() as client, refusals(steps, "gaps"):
+        found = list(client.iter_migration_gaps(gallery, page_size=PAGE))
+    if as_json:
+        console.print_json({"gallery": gallery, "gaps": [as_dict(each) for each in found]})
+        return
+    if not found:
+        console.out.print(f"{gallery}: every template has embeddings of both models")
+        return
+    console.out.print(f"{gallery}: {summary(found)}")
+    print_gaps(found)
+    if any(each.reason != pb.MIGRATION_GAP_REASON_WAITING for each in found):
+        console.out.print(f"next: {steps.fill()}")
+        console.out.print("An enrolment of the same people with new pictures makes embeddings of both models, too.")
+    else:
+        console.out.print(f"next: {steps.status()}")
+
+
+def summary(found: Iterable[pb.MigrationGap]) -> str:
+    """Count gaps by their reasons: ``3 templates without an embedding: 2 no crop was kept, 1 ...``."""
+    counts = Counter(each.reason for each in found)
+    people = counted(len({each.subject_id for each in found}), "person")
+    reasons = ", ".join(f"{count} {_WHY.get(reason, 'another reason')}" for reason, count in counts.most_common())
+    return f"{counted(counts.total(), 'template')} of {people} without an embedding ({reasons})"
+
+
+def print_gaps(found: Sequence[pb.MigrationGap]) -> None:
+    """Print the first gaps as a table."""
+    rows = table("subject", "name", "why", "picture's SHA-256")
+    for each in found[:_SHOWN]:
+        why = _WHY.get(each.reason, "another reason")
+        rows.add_row(Shortened(each.subject_id), one_line(each.display_name), why, each.picture_sha256[:_DIGITS])
+    console.out.print(rows)
+    if len(found) > _SHOWN:
+        console.out.print(f"... and {len(found) - _SHOWN} more; --json lists all")

@@ -1,0 +1,125 @@
+"""Original pictures in a folder: found by the SHA-256 of their bytes, and sent if a template misses an embedding."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from facet import Client, FacetError
+from facet.client.errors import StatusCode
+from facet.client.retry import FINAL, retry_while_busy
+from facet.terminal.pictures import files
+from facet.terminal.pictures.files import Unsendable
+from facet.terminal.pictures.folders import CANNOT_READ, LeftOut, walk
+from facet.v1 import migrations_pb2 as pb
+
+_AT_A_TIME = 4
+"""Files that are read and sent at the same time."""
+_ENDS_ALL = (FINAL - {StatusCode.INVALID_ARGUMENT}) | {StatusCode.UNAVAILABLE, StatusCode.CANCELLED}
+"""Status codes that say nothing about a picture: every other one would end with them as well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """What became of a file.
+
+    Attributes:
+        path: the file.
+        answer: the server's answer, if the file was sent and taken.
+        reason: why it could not be read or taken; else empty.
+        message: the same for people.
+    """
+
+    path: Path
+    answer: pb.FillMigrationGapResponse | None = None
+    reason: str = ""
+    message: str = ""
+
+
+def find(folder: Path) -> tuple[list[Path], list[LeftOut]]:
+    """Find all files below a folder, whatever their names are, but for hidden ones and those of systems.
+
+    Returns:
+        The files, sorted by path, and what is left out.
+    """
+    left_out: list[LeftOut] = []
+
+    def leave_out(path: str, reason: str) -> None:
+        left_out.append(LeftOut(Path(path), reason))
+
+    def unreadable(error: OSError) -> None:
+        leave_out(str(error.filename), CANNOT_READ)
+
+    found = sorted(map(Path, walk(str(folder), lambda _name: True, leave_out, unreadable)))
+    return found, left_out
+
+
+def fill(client: Client, gallery: str, paths: Iterable[Path], needed: Collection[str], most: int) -> Iterator[Original]:
+    """Read files, and send those whose SHA-256 is needed; several at a time. Of equal files one is sent.
+
+    Args:
+        client: the connection.
+        gallery: the gallery.
+        paths: the files.
+        needed: the hexadecimal SHA-256 of the pictures of templates that miss an embedding.
+        most: bytes of the largest picture that the server takes.
+
+    Yields:
+        Each file, as soon as it is done.
+
+    Raises:
+        FacetError: the server refuses all pictures, or is gone.
+    """
+    wanted = _Wanted(needed)
+
+    def one(path: Path) -> Original:
+        try:
+            data = files.read(path, most)
+        except Unsendable as error:
+            return Original(path, None, error.reason, error.message)
+        if not wanted.take(hashlib.sha256(data).hexdigest()):
+            return Original(path)
+        try:
+            return Original(path, retry_while_busy(lambda: client.fill_migration_gap(gallery, data)))
+        except FacetError as error:
+            if error.code in _ENDS_ALL:
+                raise
+            return Original(path, None, error.reason or error.code.name, error.message)
+
+    yield from _concurrently(one, paths)
+
+
+class _Wanted:
+    """The digests that are still wanted; each is taken once."""
+
+    def __init__(self, digests: Iterable[str]) -> None:
+        self._digests = set(digests)
+        self._lock = threading.Lock()
+
+    def take(self, digest: str) -> bool:
+        with self._lock:
+            if digest not in self._digests:
+                return False
+            self._digests.remove(digest)
+            return True
+
+
+def _concurrently(work: Callable[[Path], Original], paths: Iterable[Path]) -> Iterator[Original]:
+    """Yield the results of the work on each path, few at a time, so that an end does not wait for all."""
+    with ThreadPoolExecutor(_AT_A_TIME) as pool:
+        left = iter(paths)
+        running: set[Future[Original]] = {pool.submit(work, path) for path in islice(left, _AT_A_TIME)}
+        while running:
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            running |= {pool.submit(work, path) for path in islice(left, len(done))}
+            yield from (each.result() for each in done)
+
+
+def missing(gaps: Iterable[pb.MigrationGap]) -> Sequence[pb.MigrationGap]:
+    """Return the gaps that the server cannot fill by itself."""
+    return [each for each in gaps if each.reason != pb.MIGRATION_GAP_REASON_WAITING]

@@ -1,0 +1,33 @@
+"""``facet gallery migrate status``: where a migration stands, and the next step."""
+
+from __future__ import annotations
+
+from facet.cli.gallery.migrate.options import Gallery
+from facet.cli.gallery.migrate.report import as_plain, print_state
+from facet.cli.gallery.migrate.steps import Steps
+from facet.terminal import console
+from facet.terminal.connection import Connection
+from facet.terminal.option_groups import grouped_options
+
+
+@grouped_options
+def status(
+    gallery: Gallery,
+    *,
+    connection: Connection,
+    as_json: console.AsJson = False,
+) -> None:
+    """Show where a migration stands: its models, embeddings, thresholds, problems, and the next step as a command.
+
+    [b]Examples[/b]
+
+      facet gallery migrate status team
+      facet gallery migrate status team --json
+    """
+    steps = Steps(gallery, connection.address)
+    with connection.open() as client:
+        found = client.get_gallery(gallery)
+    if as_json:
+        console.print_json(as_plain(found, steps))
+    else:
+        print_state(found, steps)
