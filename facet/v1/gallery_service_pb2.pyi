@@ -313,6 +313,9 @@ class Gallery(_message.Message):
     STALE_REASONS_FIELD_NUMBER: _builtins.int
     POLICY_FIELD_NUMBER: _builtins.int
     MIGRATION_FIELD_NUMBER: _builtins.int
+    OTHER_CALIBRATION_FIELD_NUMBER: _builtins.int
+    OTHER_CALIBRATION_STATE_FIELD_NUMBER: _builtins.int
+    OTHER_STALE_REASONS_FIELD_NUMBER: _builtins.int
     gallery_id: _builtins.str
     """The id of the gallery."""
     display_name: _builtins.str
@@ -335,6 +338,8 @@ class Gallery(_message.Message):
     """
     calibration_state: _types_pb2.CalibrationState.ValueType
     """Whether the threshold is the calibrated one."""
+    other_calibration_state: _types_pb2.CalibrationState.ValueType
+    """Whether migration.threshold is the calibrated one. Unspecified without a migration, or while that ends."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When the gallery was created."""
@@ -361,6 +366,14 @@ class Gallery(_message.Message):
     def migration(self) -> _migrations_pb2.Migration:
         """The migration to another embedding model that is under way. Unset if there is none."""
 
+    @_builtins.property
+    def other_calibration(self) -> Global___Calibration:
+        """In a migration, the last calibration of the model that does not search. Unset if it was never calibrated."""
+
+    @_builtins.property
+    def other_stale_reasons(self) -> _containers.RepeatedScalarFieldContainer[Global___StaleReason.ValueType]:
+        """The reasons, if it is CALIBRATION_STATE_STALE."""
+
     def __init__(
         self,
         *,
@@ -379,10 +392,13 @@ class Gallery(_message.Message):
         stale_reasons: _abc.Iterable[Global___StaleReason.ValueType] | None = ...,
         policy: Global___GalleryPolicy | None = ...,
         migration: _migrations_pb2.Migration | None = ...,
+        other_calibration: Global___Calibration | None = ...,
+        other_calibration_state: _types_pb2.CalibrationState.ValueType = ...,
+        other_stale_reasons: _abc.Iterable[Global___StaleReason.ValueType] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "create_time", b"create_time", "migration", b"migration", "policy", b"policy", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "create_time", b"create_time", "migration", b"migration", "other_calibration", b"other_calibration", "policy", b"policy", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "calibration_state", b"calibration_state", "contract", b"contract", "create_time", b"create_time", "display_name", b"display_name", "etag", b"etag", "gallery_id", b"gallery_id", "mean_of_best", b"mean_of_best", "migration", b"migration", "policy", b"policy", "stale_reasons", b"stale_reasons", "subject_count", b"subject_count", "template_count", b"template_count", "threshold", b"threshold", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "calibration_state", b"calibration_state", "contract", b"contract", "create_time", b"create_time", "display_name", b"display_name", "etag", b"etag", "gallery_id", b"gallery_id", "mean_of_best", b"mean_of_best", "migration", b"migration", "other_calibration", b"other_calibration", "other_calibration_state", b"other_calibration_state", "other_stale_reasons", b"other_stale_reasons", "policy", b"policy", "stale_reasons", b"stale_reasons", "subject_count", b"subject_count", "template_count", b"template_count", "threshold", b"threshold", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2665,7 +2681,8 @@ class CalibrationSettings(_message.Message):
     contract: _builtins.str
     """The embedding contract whose threshold is calibrated, for a gallery that is being migrated: that of either model of
     its migration. Empty: that of the gallery. The threshold of the model that does not search is
-    Gallery.migration.threshold.
+    Gallery.migration.threshold. Templates without an embedding under this contract are not searched
+    (Calibration.template_count says how many were); the threshold is for all templates of the gallery.
     """
     def __init__(
         self,
@@ -2765,8 +2782,9 @@ class CalibrateGalleryResponse(_message.Message):
     SUSPECT_COUNT_FIELD_NUMBER: _builtins.int
     UNREADABLE_PROBES_FIELD_NUMBER: _builtins.int
     FORECAST_FIELD_NUMBER: _builtins.int
+    CALIBRATION_FIELD_NUMBER: _builtins.int
     threshold_before: _builtins.float
-    """The previous threshold, in [-1, 1]."""
+    """The previous threshold of the model that was calibrated, in [-1, 1]."""
     suspect_count: _builtins.int
     """The number of all such pairs."""
     @_builtins.property
@@ -2795,6 +2813,12 @@ class CalibrateGalleryResponse(_message.Message):
     def forecast(self) -> Global___CalibrationForecast:
         """What the threshold will do in use. It is not stored."""
 
+    @_builtins.property
+    def calibration(self) -> Global___Calibration:
+        """The calibration. With validate_only: as it would be. It is that of the model of settings.contract, and so either
+        gallery.calibration or gallery.other_calibration.
+        """
+
     def __init__(
         self,
         *,
@@ -2805,10 +2829,11 @@ class CalibrateGalleryResponse(_message.Message):
         suspect_count: _builtins.int = ...,
         unreadable_probes: _abc.Iterable[_builtins.int] | None = ...,
         forecast: Global___CalibrationForecast | None = ...,
+        calibration: Global___Calibration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["forecast", b"forecast", "gallery", b"gallery"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "forecast", b"forecast", "gallery", b"gallery"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["failures", b"failures", "forecast", b"forecast", "gallery", b"gallery", "suspect_count", b"suspect_count", "suspects", b"suspects", "threshold_before", b"threshold_before", "unreadable_probes", b"unreadable_probes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "failures", b"failures", "forecast", b"forecast", "gallery", b"gallery", "suspect_count", b"suspect_count", "suspects", b"suspects", "threshold_before", b"threshold_before", "unreadable_probes", b"unreadable_probes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -767,9 +767,11 @@ class GalleryServiceServicer:
         forecast is unreliable, and neither insist nor validate_only is set (CALIBRATION_UNRELIABLE);
         ErrorInfo.metadata has threshold, reasons (the names of UnreliableReason without the
         prefix, with spaces), and the numbers of CalibrationForecast by the names of its fields. The
-        gallery or the cohort has another embedding contract (CONTRACT_MISMATCH).
+        gallery or the cohort has another embedding contract (CONTRACT_MISMATCH). The model of
+        settings.contract is not loaded (MODEL_NOT_LOADED). In the meantime, the migration ended
+        (NO_MIGRATION), or began to drop the embeddings of this contract (MIGRATION_ENDING).
         ABORTED             The etag is not the current one at the start or at the end, or mean_of_best was changed in
-        between (ETAG_MISMATCH).
+        between, or the migration is another one (ETAG_MISMATCH).
         RESOURCE_EXHAUSTED  The gallery is being calibrated already, the maximum number of calibrations is running, or
         another one has taken the place of this one (CALIBRATION_UNDER_WAY, with RetryInfo).
         DEADLINE_EXCEEDED   The client sends nothing, or below the minimum pace (TRANSFER_STALLED).

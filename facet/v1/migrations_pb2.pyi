@@ -135,9 +135,7 @@ class Migration(_message.Message):
     threshold_is_chosen: _builtins.bool
     """Whether somebody chose it: a caller or a calibration. A switch refuses a threshold that nobody chose."""
     is_calibrated: _builtins.bool
-    """Its calibration. Unset if there was none. It is that of CalibrateGalleryResponse.gallery, and in a switch becomes the
-    gallery's.
-    """
+    """Whether a calibration set it, which is Gallery.other_calibration."""
     shadow_share: _builtins.float
     """The share of live identifications that are searched with both models, in [0, 1]."""
     @_builtins.property

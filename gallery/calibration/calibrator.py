@@ -21,7 +21,15 @@ from gallery.calibration.thresholds import (
     searches_needed,
 )
 from gallery.embeddings import normalized
-from gallery.errors import CalibrationUnreliable, EtagMismatch, GalleryNotFound, TooFewSearches
+from gallery.errors import (
+    CalibrationUnreliable,
+    ContractMismatch,
+    EtagMismatch,
+    GalleryNotFound,
+    MigrationEnding,
+    NoMigration,
+    TooFewSearches,
+)
 from gallery.etags import check_etag, new_etag
 from gallery.records.calibrations import (
     Calibration,
@@ -31,6 +39,8 @@ from gallery.records.calibrations import (
     fpir_at_size,
 )
 from gallery.records.galleries import Gallery, GalleryChange
+from gallery.records.migrations import ThresholdSettings
+from gallery.records.thresholds import ThresholdSource
 from gallery.registry import GalleryRegistry
 from gallery.stores.base import Store
 from gallery.times import now
@@ -53,17 +63,37 @@ class Calibrator:
         self._store = store
         self._registry = registry
 
-    def begin(self, gallery_id: str, *, etag: str = "") -> Gallery:
+    def begin(self, gallery_id: str, *, contract: str = "", etag: str = "") -> Gallery:
         """Return the gallery to calibrate, after checking that it can be searched.
+
+        Args:
+            gallery_id: the gallery.
+            contract: of the model whose threshold is calibrated, one of the two of a migration; empty for the
+                gallery's.
+            etag: the current etag; empty to not compare it.
+
+        Returns:
+            the gallery as it is under this contract.
 
         Raises:
             EtagMismatch: ``etag`` is not the current one.
-            ContractMismatch: the gallery has another contract than the server.
+            ContractMismatch: the gallery has no templates of this contract, or the server no model of it.
         """
-        self._registry.search_contract(gallery_id)
+        opened = self._registry.find(gallery_id)
+        opened.index_for(contract or opened.settings.contract)
         gallery = self._store.gallery(gallery_id)
         check_etag(gallery_id, current=gallery.etag, sent=etag)
-        return gallery
+        if contract and contract not in gallery.contracts:
+            raise ContractMismatch(gallery_id, expected=gallery.contract, found=contract)
+        return gallery.under(contract or gallery.contract)
+
+    def count_templates(self, gallery_id: str, contract: str) -> int:
+        """Return how many templates of a gallery a search under a contract compares.
+
+        Raises:
+            ContractMismatch: the gallery has no templates of this contract, or the server no model of it.
+        """
+        return len(self._registry.find(gallery_id).index_for(contract))
 
     def search_nonmated(
         self, gallery: Gallery, probes: NDArray[np.float32], subject_ids: Sequence[str]
@@ -112,6 +142,7 @@ class Calibrator:
             self._registry.find(gallery.gallery_id).index_for(gallery.contract),
             gallery.gallery_id,
             cohort_id,
+            contract=gallery.contract,
             mean_of_best=gallery.mean_of_best,
             check=check_and_drop_expired,
             distinct=self._registry.find(gallery.gallery_id).distinct,
@@ -132,6 +163,8 @@ class Calibrator:
     ) -> tuple[Gallery, ThresholdChoice]:
         """Set a gallery's threshold from evidence, and store the calibration with it.
 
+        In a migration it is the threshold of the model that was searched with, whether that one searches by now or not.
+
         Args:
             gallery: the result of :meth:`begin`, from before the searches.
             evidence: the searches.
@@ -147,7 +180,9 @@ class Calibrator:
         Raises:
             GalleryNotFound: the gallery was deleted in the meantime.
             EtagMismatch: ``etag`` is not the current one, or ``mean_of_best`` changed in the meantime, so that the
-                searches are about other similarities.
+                searches are about other similarities, or the migration is another one.
+            NoMigration: the migration ended in the meantime, and the model does not search.
+            MigrationEnding: the embeddings of the model are being dropped.
             TooFewSearches: see :func:`calibrate_threshold`.
             CalibrationUnreliable: the threshold should not be set; see
                 :class:`gallery.calibration.forecast.UnreliableReason`.
@@ -163,12 +198,12 @@ class Calibrator:
             own=own,
             time=moment,
         )
-        change = GalleryChange(threshold=choice.threshold, calibration=calibration)
         check()
         with self._registry.changing(gallery.gallery_id) as opened:
-            self._check_unchanged(gallery, etag)
+            current = self._unchanged(gallery, etag)
+            change = _change(gallery, current, calibration)
             if validate_only:
-                return change.apply(gallery, etag=gallery.etag, time=gallery.update_time), choice
+                return change.apply(current, etag=current.etag, time=current.update_time), choice
             if choice.forecast.unreliable and not insist:
                 raise CalibrationUnreliable(
                     gallery.gallery_id,
@@ -176,7 +211,9 @@ class Calibrator:
                     [each.value for each in choice.forecast.unreliable],
                     choice.forecast.figures(),
                 )
-            stored = self._store.update_gallery(gallery.gallery_id, change, etag=etag, new_etag=new_etag(), time=moment)
+            stored = self._store.update_gallery(
+                gallery.gallery_id, change, etag=current.etag, new_etag=new_etag(), time=moment
+            )
             self._registry.show(opened, stored)
             return stored, choice
 
@@ -199,6 +236,7 @@ class Calibrator:
                 self._registry.find(gallery.gallery_id).index_for(gallery.contract),
                 gallery.gallery_id,
                 "",
+                contract=gallery.contract,
                 mean_of_best=gallery.mean_of_best,
                 check=check,
                 distinct=self._registry.find(gallery.gallery_id).distinct,
@@ -206,13 +244,36 @@ class Calibrator:
             )
         return evidence.own_pictures()
 
-    def _check_unchanged(self, gallery: Gallery, etag: str) -> None:
+    def _unchanged(self, gallery: Gallery, etag: str) -> Gallery:
+        """Return the gallery as it is now, after checking that the searches are still about it."""
         current = self._store.gallery(gallery.gallery_id)
         if current.create_time != gallery.create_time:
             raise GalleryNotFound(gallery.gallery_id)
         if current.mean_of_best != gallery.mean_of_best:
             raise EtagMismatch(gallery.gallery_id, "", expected=current.etag, found=gallery.etag)
         check_etag(gallery.gallery_id, current=current.etag, sent=etag)
+        return current
+
+
+def _change(gallery: Gallery, current: Gallery, calibration: Calibration) -> GalleryChange:
+    """Return the change of a gallery that gives the calibrated model its threshold.
+
+    Args:
+        gallery: the gallery as it was before the searches.
+        current: as it is now.
+        calibration: the calibration.
+    """
+    if current.contract == calibration.contract:
+        return GalleryChange(threshold=calibration.threshold, calibration=calibration)
+    migration = current.migration
+    if migration is None:
+        raise NoMigration(current.gallery_id)
+    if migration.is_ending:
+        raise MigrationEnding(current.gallery_id, migration.other_model(current.contract).called)
+    if gallery.migration is None or gallery.migration.migration_id != migration.migration_id:
+        raise EtagMismatch(current.gallery_id, "", expected=current.etag, found=gallery.etag)
+    other = ThresholdSettings(calibration.threshold, ThresholdSource.CALIBRATION, calibration)
+    return GalleryChange(migration=migration.with_other(other))
 
 
 def calibrate_threshold(

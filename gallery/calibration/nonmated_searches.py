@@ -182,6 +182,7 @@ def search_cross_subject(
     gallery_id: str,
     cohort_id: str,
     *,
+    contract: str,
     mean_of_best: int,
     check: Callable[[], None],
     distinct: DistinctPairs = NO_PAIRS,
@@ -196,9 +197,10 @@ def search_cross_subject(
 
     Args:
         store: the store of both galleries.
-        index: the gallery's index.
+        index: the gallery's index under the contract.
         gallery_id: the gallery.
         cohort_id: a gallery of other people with the same contract; empty for none.
+        contract: the embedding contract of the templates that are probes.
         mean_of_best: the gallery's.
         check: called now and then; an exception from it ends the search.
         distinct: the gallery's subjects that were told apart; they are marked.
@@ -209,10 +211,10 @@ def search_cross_subject(
     def probes_of(probe_gallery_id: str, without: frozenset[str]) -> _Probes:
         for _ in range(_ATTEMPTS - 1):
             try:
-                return _select_probes(store, probe_gallery_id, without, check, max_probes, templates_per_page)
+                return _select_probes(store, probe_gallery_id, contract, without, check, max_probes, templates_per_page)
             except StorageUnavailable:  # the last template of a page may just have been deleted
                 check()
-        return _select_probes(store, probe_gallery_id, without, check, max_probes, templates_per_page)
+        return _select_probes(store, probe_gallery_id, contract, without, check, max_probes, templates_per_page)
 
     own_probes = probes_of(gallery_id, frozenset())
     searches, own = search_among_templates(
@@ -332,6 +334,7 @@ def _best_not_apart(search: NonmatedSearch) -> float:
 def _select_probes(
     store: Store,
     gallery_id: str,
+    contract: str,
     without: frozenset[str],
     check: Callable[[], None],
     max_probes: int,
@@ -342,7 +345,7 @@ def _select_probes(
     with_several: set[str] = set()
     kept: list[tuple[bool, bytes, str, str, NDArray[np.float32]]] = []
     after = ""
-    while page := store.embedded_templates(gallery_id, after=after, limit=templates_per_page):
+    while page := store.embedded_templates(gallery_id, after=after, limit=templates_per_page, contract=contract):
         check()
         for subject_id, template_id, embedding in zip(
             page.subject_ids, page.template_ids, page.embeddings, strict=True

@@ -25,7 +25,7 @@ from gallery.errors import (
 from gallery.etags import new_etag
 from gallery.open_gallery import OpenGallery
 from gallery.records.galleries import Gallery, GalleryChange
-from gallery.records.migrations import Migration, MigrationEnd, ModelVersion, ThresholdSettings
+from gallery.records.migrations import MODEL_DIGITS, Migration, MigrationEnd, ModelVersion, ThresholdSettings
 from gallery.records.templates import StoredFace
 from gallery.records.thresholds import ThresholdSource, rounded_threshold
 from gallery.registry import GalleryRegistry
@@ -98,9 +98,9 @@ class Migrations:
         gallery = self._store.gallery(gallery_id)
         target = self._model(gallery_id, to_model)
         if gallery.migration is not None:
-            raise MigrationUnderWay(gallery_id, _called(gallery.migration.target), gallery.migration.target.contract)
+            raise MigrationUnderWay(gallery_id, gallery.migration.target.called, gallery.migration.target.contract)
         if gallery.contract == target.contract:
-            raise AlreadyMigrated(gallery_id, _called(target))
+            raise AlreadyMigrated(gallery_id, target.called)
         source = self._model(gallery_id, gallery.contract)
         default = ThresholdSettings(rounded_threshold(self._default_threshold), ThresholdSource.DEFAULT)
         migration = Migration(new_id(), source, target, default, self._registry.clock())
@@ -177,10 +177,10 @@ class Migrations:
         with self._registry.changing(gallery_id) as opened:
             gallery, migration = self._migrating(gallery_id)
             if migration.is_switched(gallery.contract):
-                raise AlreadySwitched(gallery_id, _called(migration.target))
+                raise AlreadySwitched(gallery_id, migration.target.called)
             self._check_can_search(opened, gallery, migration.target, allow_missing=allow_missing)
             if migration.other.source is ThresholdSource.DEFAULT and not allow_default_threshold:
-                raise ThresholdNotChosen(gallery_id, _called(migration.target), migration.other.threshold)
+                raise ThresholdNotChosen(gallery_id, migration.target.called, migration.other.threshold)
             return gallery if validate_only else self._searched_by(opened, migration, migration.target)
 
     def roll_back(self, gallery_id: str, *, allow_missing: bool = False) -> Gallery:
@@ -195,7 +195,7 @@ class Migrations:
         with self._registry.changing(gallery_id) as opened:
             gallery, migration = self._migrating(gallery_id)
             if not migration.is_switched(gallery.contract):
-                raise NotSwitched(gallery_id, _called(migration.source))
+                raise NotSwitched(gallery_id, migration.source.called)
             self._check_can_search(opened, gallery, migration.source, allow_missing=allow_missing)
             return self._searched_by(opened, migration, migration.source)
 
@@ -219,7 +219,7 @@ class Migrations:
         """
         gallery, migration = self._migrating(gallery_id)
         if not migration.is_switched(gallery.contract):
-            raise NotSwitched(gallery_id, _called(migration.source))
+            raise NotSwitched(gallery_id, migration.source.called)
         return self._end(gallery_id, migration.target, delete_missing=delete_missing, validate_only=validate_only)
 
     def cancel(self, gallery_id: str, *, delete_missing: bool = False) -> tuple[Gallery, int]:
@@ -239,7 +239,7 @@ class Migrations:
         """
         gallery, migration = self._migrating(gallery_id)
         if migration.is_switched(gallery.contract):
-            raise AlreadySwitched(gallery_id, _called(migration.target))
+            raise AlreadySwitched(gallery_id, migration.target.called)
         return self._end(gallery_id, migration.source, delete_missing=delete_missing, validate_only=False)
 
     def drop(self, gallery_id: str, *, limit: int = _AT_ONCE) -> bool:
@@ -262,22 +262,31 @@ class Migrations:
             self._change(opened, GalleryChange(ends_migration=True))
             return True
 
+    def need_loaded(self, gallery: Gallery, contract: str) -> None:
+        """Check that the server has the model of one of the contracts of a migration; other galleries pass.
+
+        Raises:
+            ModelNotLoaded: it does not.
+        """
+        if gallery.migration is not None and contract not in self._registry.dimensions:
+            raise ModelNotLoaded(gallery.gallery_id, gallery.migration.model(contract).called, self._loaded)
+
     def _end(
         self, gallery_id: str, kept: ModelVersion, *, delete_missing: bool, validate_only: bool
     ) -> tuple[Gallery, int]:
         missing = sum(self._store.second_embeddings.count_missing(gallery_id, kept.contract))
         if missing and not delete_missing:
-            raise MigrationIncomplete(gallery_id, _called(kept), missing)
+            raise MigrationIncomplete(gallery_id, kept.called, missing)
         if validate_only:
             return self._store.gallery(gallery_id), missing
         with erasing(self._store, self._registry, gallery_id) as opened:
             gallery, migration = self._migrating(gallery_id)
             if gallery.contract != kept.contract:
-                raise AlreadySwitched(gallery_id, _called(migration.model(gallery.contract)))
+                raise AlreadySwitched(gallery_id, migration.model(gallery.contract).called)
             deleted = self._delete_missing(opened, kept.contract, most=missing)
             left = sum(self._store.second_embeddings.count_missing(gallery_id, kept.contract))
             if left:
-                raise MigrationIncomplete(gallery_id, _called(kept), left)
+                raise MigrationIncomplete(gallery_id, kept.called, left)
             ending = replace(migration, end=MigrationEnd.DROPPING, shadow_share=0.0)
             return self._change(opened, GalleryChange(migration=ending)), deleted
 
@@ -312,20 +321,19 @@ class Migrations:
     def _check_can_search(
         self, opened: OpenGallery, gallery: Gallery, model: ModelVersion, *, allow_missing: bool
     ) -> None:
-        if model.contract not in self._registry.dimensions:
-            raise ModelNotLoaded(gallery.gallery_id, _called(model), self._loaded)
+        self.need_loaded(gallery, model.contract)
         # The index knows at once; the store would have to look at every template.
         if allow_missing or len(opened.index_for(model.contract)) >= gallery.template_count:
             return
         if missing := sum(self._store.second_embeddings.count_missing(gallery.gallery_id, model.contract)):
-            raise MigrationIncomplete(gallery.gallery_id, _called(model), missing)
+            raise MigrationIncomplete(gallery.gallery_id, model.called, missing)
 
     def _migrating(self, gallery_id: str) -> tuple[Gallery, Migration]:
         gallery = self._store.gallery(gallery_id)
         if gallery.migration is None:
             raise NoMigration(gallery_id)
         if gallery.migration.is_ending:
-            raise MigrationEnding(gallery_id, _called(gallery.migration.other_model(gallery.contract)))
+            raise MigrationEnding(gallery_id, gallery.migration.other_model(gallery.contract).called)
         return gallery, gallery.migration
 
     def _change(self, opened: OpenGallery, change: GalleryChange) -> Gallery:
@@ -339,20 +347,11 @@ class Migrations:
     def _model(self, gallery_id: str, wanted: str) -> ModelVersion:
         """Return the loaded model with a name, a contract, or the beginning of a digest."""
         for model in self.models:
-            is_digest = len(wanted) >= _DIGEST and model.sha256.startswith(wanted.lower())
+            is_digest = len(wanted) >= MODEL_DIGITS and model.sha256.startswith(wanted.lower())
             if wanted in (model.name, model.contract) or is_digest:
                 return model
         raise ModelNotLoaded(gallery_id, wanted, self._loaded)
 
     @property
     def _loaded(self) -> list[str]:
-        return [_called(model) for model in self.models]
-
-
-_DIGEST = 8
-"""The fewest digits of a digest that name a model."""
-
-
-def _called(model: ModelVersion) -> str:
-    """Return how to call a model in an error."""
-    return model.name or model.sha256[:_DIGEST] or model.contract[:_DIGEST]
+        return [model.called for model in self.models]

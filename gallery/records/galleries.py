@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -53,6 +54,43 @@ class Gallery:
     policy: GalleryPolicy = NO_POLICY
     migration: Migration | None = None
 
+    @property
+    def contracts(self) -> tuple[str, ...]:
+        """The contracts of its templates: the one that searches, and the other one of its migration until that ends."""
+        if self.migration is None or self.migration.is_ending:
+            return (self.contract,)
+        return self.contract, self.migration.other_model(self.contract).contract
+
+    def under(self, contract: str) -> Gallery:
+        """Return the gallery as it is when the model of one of its contracts searches.
+
+        The thresholds and the calibrations of the two models of its migration change places if it is the other one.
+        """
+        migration = self.migration
+        if contract == self.contract or migration is None:
+            return self
+        return replace(
+            self,
+            contract=contract,
+            threshold=migration.other.threshold,
+            threshold_source=migration.other.source,
+            calibration=migration.other.calibration,
+            migration=migration.with_other(ThresholdSettings(self.threshold, self.threshold_source, self.calibration)),
+        )
+
+    def told_to(self, permitted: Callable[[str], bool]) -> Gallery:
+        """The gallery for somebody who may not know of all galleries.
+
+        Args:
+            permitted: whether a gallery may be named, by its id; see :meth:`Calibration.told_to`.
+        """
+        calibration = self.calibration and self.calibration.told_to(permitted)
+        migration = self.migration
+        if migration is not None and migration.other.calibration is not None:
+            told = migration.other.calibration.told_to(permitted)
+            migration = migration.with_other(replace(migration.other, calibration=told))
+        return replace(self, calibration=calibration, migration=migration)
+
 
 @dataclass(frozen=True, slots=True)
 class GalleryChange:
@@ -96,20 +134,5 @@ class GalleryChange:
         if self.migration is not None or self.ends_migration:
             changed = replace(changed, migration=self.migration)
         if self.contract is not None:
-            changed = _switched(changed, self.contract)
+            changed = changed.under(self.contract)
         return changed
-
-
-def _switched(gallery: Gallery, contract: str) -> Gallery:
-    migration = gallery.migration
-    if migration is None:
-        raise ValueError("the gallery has no migration")
-    other = ThresholdSettings(gallery.threshold, gallery.threshold_source, gallery.calibration)
-    return replace(
-        gallery,
-        contract=contract,
-        threshold=migration.other.threshold,
-        threshold_source=migration.other.source,
-        calibration=migration.other.calibration,
-        migration=migration.with_other(other),
-    )

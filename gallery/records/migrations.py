@@ -9,6 +9,9 @@ from enum import Enum
 from gallery.records.calibrations import Calibration
 from gallery.records.thresholds import ThresholdSource
 
+MODEL_DIGITS = 8
+"""The fewest digits of a digest that name a model."""
+
 
 class MigrationEnd(Enum):
     """How a migration ends; until it does, both models have embeddings. The values are stored."""
@@ -34,6 +37,11 @@ class ModelVersion:
     name: str
     sha256: str
     dimension: int
+
+    @property
+    def called(self) -> str:
+        """How an error names it."""
+        return self.name or self.sha256[:MODEL_DIGITS] or self.contract[:MODEL_DIGITS]
 
 
 @dataclass(frozen=True, slots=True)

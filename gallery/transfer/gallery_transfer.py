@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO
 
 from gallery.errors import ContractMismatch, GalleryExists, GalleryNotFound, InvalidImport
@@ -49,9 +48,7 @@ class GalleryTransfer:
         """
         from gallery.transfer.gallery_export import export_pieces
 
-        gallery = self._store.gallery(gallery_id)
-        if gallery.calibration is not None:
-            gallery = replace(gallery, calibration=gallery.calibration.told_to(permitted))
+        gallery = self._store.gallery(gallery_id).told_to(permitted)
         first = self._store.embedded_templates(gallery_id, after="", limit=1)
         dimension = first.embeddings.shape[1] if len(first) else self._registry.dimension
         self._note_copy("export", gallery_id)

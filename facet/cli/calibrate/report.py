@@ -76,7 +76,7 @@ class Request:
 
 def print_answer(response: pb.CalibrateGalleryResponse, failures: Mapping[str, int], request: Request) -> None:
     """Print the threshold with its evidence and its forecast."""
-    chosen = response.gallery.calibration
+    chosen = response.calibration
     rows = listing(f"{_whose(request)}: FPIR {percent(chosen.target_fpir)}")
     when = "would be set" if request.dry_run else "now"
     rows.add_row("threshold", f"{response.threshold_before:.4f} before, {chosen.threshold:.4f} {when}")
@@ -121,7 +121,7 @@ def _print_suspects(response: pb.CalibrateGalleryResponse, page: Path | None) ->
 
 
 def _explain(response: pb.CalibrateGalleryResponse, request: Request) -> None:
-    chosen = response.gallery.calibration
+    chosen = response.calibration
     size = chosen.for_template_count
     about, low, high = (
         forecasts.per_thousand(fpir_at_size(value, chosen.template_count, size))
@@ -213,8 +213,8 @@ def _suspects(response: pb.CalibrateGalleryResponse, request: Request) -> str:
     if request.suspects_count and not request.against_itself:
         return f"{said}; they count"
     total = response.gallery.template_count
-    left_out = total - response.gallery.calibration.search_count
-    is_all_searched = response.gallery.calibration.source == pb.CALIBRATION_SOURCE_ITSELF and total <= MAX_PROBES
+    left_out = total - response.calibration.search_count
+    is_all_searched = response.calibration.source == pb.CALIBRATION_SOURCE_ITSELF and total <= MAX_PROBES
     if not is_all_searched or left_out <= 0:
         return f"{said}; the pictures that show them are left out"
     which = f"{left_out} of the gallery's {counted(total, 'picture')}"

@@ -32,8 +32,8 @@ def write_page(
     Raises:
         OSError: the page cannot be written.
     """
-    cohort = response.gallery.calibration.data_set
-    is_cohort = response.gallery.calibration.source == pb.CALIBRATION_SOURCE_ITSELF_AND_COHORT
+    cohort = response.calibration.data_set
+    is_cohort = response.calibration.source == pb.CALIBRATION_SOURCE_ITSELF_AND_COHORT
     crops = Crops(client, request.gallery, *([cohort] if is_cohort and cohort else []))
     corrections = Corrections(request.gallery, request.address)
     pairs = [_pair(suspect, crops, probes, corrections) for suspect in response.suspects]

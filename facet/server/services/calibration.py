@@ -23,7 +23,7 @@ from facet.server.wire import convert, validate
 from facet.server.wire.errors import field_at_fault
 from facet.v1 import gallery_service_pb2 as pb
 from gallery.calibration.nonmated_searches import Evidence, NonmatedSearch, empty_search
-from gallery.calibration.thresholds import MAX_TARGET_FPIR, Suspect
+from gallery.calibration.thresholds import MAX_TARGET_FPIR, Suspect, ThresholdChoice
 from gallery.galleries import Galleries
 from gallery.records.calibrations import CalibrationSource
 from gallery.records.galleries import Gallery
@@ -53,6 +53,7 @@ class _Settings:
     validate_only: bool
     insist: bool
     etag: str
+    contract: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +98,17 @@ class Calibrations:
         self._places = TransferPlaces(max_concurrent, CalibrationUnderWay)
 
     async def calibrate(
-        self, requests: AsyncIterator[pb.CalibrateGalleryRequest], begin: Callable[[], Work]
+        self,
+        requests: AsyncIterator[pb.CalibrateGalleryRequest],
+        begin: Callable[[], Work],
+        message: Callable[[Gallery], pb.Gallery],
     ) -> pb.CalibrateGalleryResponse:
         """Calibrate one gallery.
 
         Args:
             requests: the settings, then the probes.
             begin: starts one piece of the call's work.
+            message: converts the gallery for the answer.
 
         Raises:
             InvalidField: a message is missing, out of order or invalid.
@@ -114,15 +119,11 @@ class Calibrations:
         settings = _settings(await anext(requests, pb.CalibrateGalleryRequest()))
         work = begin()
         with self._places.entered(share.current(), current_pace(), settings.gallery_id):
-            gallery = await on_a_thread(
-                partial(self._galleries.calibrator.begin, settings.gallery_id, etag=settings.etag)
-            )
+            gallery = await on_a_thread(partial(self._begin, settings))
             if settings.for_templates and settings.for_templates < gallery.template_count:
                 raise InvalidField(
                     "settings.for_template_count", f"is less than the {gallery.template_count} templates in the gallery"
                 )
-            if settings.cohort_id:
-                await on_a_thread(partial(self._galleries.search_contract, settings.cohort_id))
             searched = await self._search(requests, settings, gallery, begin)
             if settings.against_itself:
                 cross_subject = partial(
@@ -131,7 +132,31 @@ class Calibrations:
                 evidence = await on_a_thread(cross_subject, work.abandon)
             else:
                 evidence = _evidence(searched, settings.data_set)
-            return await self._conclude(settings, gallery, evidence, searched, work)
+            kept, chosen = await self._conclude(settings, gallery, evidence, work)
+        calibration = kept.under(gallery.contract).calibration
+        return pb.CalibrateGalleryResponse(
+            gallery=message(kept),
+            threshold_before=gallery.threshold,
+            failures=Counter(each.failure for each in searched if each.failure),
+            suspects=_suspects(chosen.suspects[:MAX_SUSPECTS], evidence, searched),
+            suspect_count=len(chosen.suspects),
+            unreadable_probes=[number for number, each in enumerate(searched) if each.search is None][:MAX_UNREADABLE],
+            forecast=convert.forecast(chosen.forecast),
+            calibration=None if calibration is None else convert.calibration(calibration),
+        )
+
+    def _begin(self, settings: _Settings) -> Gallery:
+        """Return the gallery under the contract that is calibrated, after checking the settings that are about it."""
+        gallery = self._galleries.get_gallery(settings.gallery_id)
+        contract = settings.contract or gallery.contract
+        if contract not in gallery.contracts:
+            raise InvalidField("settings.contract", f"must be {' or '.join(gallery.contracts)}")
+        self._galleries.migrations.need_loaded(gallery, contract)
+        calibrator = self._galleries.calibrator
+        gallery = calibrator.begin(settings.gallery_id, contract=settings.contract, etag=settings.etag)
+        if settings.cohort_id and not calibrator.count_templates(settings.cohort_id, gallery.contract):
+            raise InvalidField("settings.cohort_gallery_id", f"has no templates of the contract {gallery.contract}")
+        return gallery
 
     async def _search(
         self,
@@ -202,8 +227,8 @@ class Calibrations:
         return turns()
 
     async def _conclude(
-        self, settings: _Settings, gallery: Gallery, evidence: Evidence, searched: list[_Searched], work: Work
-    ) -> pb.CalibrateGalleryResponse:
+        self, settings: _Settings, gallery: Gallery, evidence: Evidence, work: Work
+    ) -> tuple[Gallery, ThresholdChoice]:
         calibrate = partial(
             self._galleries.calibrator.calibrate,
             gallery,
@@ -216,16 +241,7 @@ class Calibrations:
             insist=settings.insist,
             check=work.check,
         )
-        kept, chosen = await on_a_thread(calibrate, work.abandon)
-        return pb.CalibrateGalleryResponse(
-            gallery=convert.gallery(kept, self._galleries.calibrator.status(kept)),
-            threshold_before=gallery.threshold,
-            failures=Counter(each.failure for each in searched if each.failure),
-            suspects=_suspects(chosen.suspects[:MAX_SUSPECTS], evidence, searched),
-            suspect_count=len(chosen.suspects),
-            unreadable_probes=[number for number, each in enumerate(searched) if each.search is None][:MAX_UNREADABLE],
-            forecast=convert.forecast(chosen.forecast),
-        )
+        return await on_a_thread(calibrate, work.abandon)
 
 
 def _settings(first: pb.CalibrateGalleryRequest) -> _Settings:
@@ -260,6 +276,7 @@ def _settings(first: pb.CalibrateGalleryRequest) -> _Settings:
         validate_only=wanted.validate_only,
         insist=wanted.insist,
         etag=wanted.etag,
+        contract=wanted.contract,
     )
 
 

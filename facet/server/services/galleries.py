@@ -339,7 +339,7 @@ class GalleryServicer(MigrationServicer):
     ) -> pb.CalibrateGalleryResponse:
         """See the proto."""
         new_work = partial(begin, context, "CalibrateGallery", Priority.BATCH)
-        return await self._calibrations.calibrate(requests, new_work)
+        return await self._calibrations.calibrate(requests, new_work, self._gallery)
 
     async def FindDuplicates(
         self, request: pb.FindDuplicatesRequest, context: Context
@@ -355,11 +355,8 @@ class GalleryServicer(MigrationServicer):
         return await self._outcomes.list(request)
 
     def _gallery(self, gallery: Gallery) -> pb.Gallery:
-        status = self._galleries.calibrator.status(gallery)
-        if gallery.calibration is not None:
-            calibration = gallery.calibration.told_to(identity.current().galleries.allows)
-            gallery = replace(gallery, calibration=calibration)
-        return convert.gallery(gallery, status, self._of(gallery))
+        statuses = [self._galleries.calibrator.status(gallery.under(each)) for each in gallery.contracts]
+        return convert.gallery(gallery.told_to(identity.current().galleries.allows), statuses, self._of(gallery))
 
     def _embedded(self, gallery_id: str, aligned: AlignedFace, work: Work) -> dict[str, Any]:
         """Embed a face with each model that the gallery needs templates of, for :class:`Enrollment`."""

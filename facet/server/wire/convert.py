@@ -253,10 +253,17 @@ def _candidate(found: Candidate) -> recognition_pb.Candidate:
 
 
 def gallery(
-    record: Gallery, status: CalibrationStatus, migration: migrations_pb.Migration | None = None
+    record: Gallery, statuses: Sequence[CalibrationStatus], migration: migrations_pb.Migration | None
 ) -> gallery_pb.Gallery:
-    """Convert a gallery with the state of its calibration and its migration."""
-    return gallery_pb.Gallery(
+    """Convert a gallery.
+
+    Args:
+        record: the gallery.
+        statuses: the states of its calibration, and of that of the other model of its migration.
+        migration: its migration.
+    """
+    status = statuses[0]
+    message = gallery_pb.Gallery(
         gallery_id=record.gallery_id,
         display_name=record.display_name,
         threshold=record.threshold,
@@ -267,15 +274,26 @@ def gallery(
         update_time=timestamp(record.update_time),
         etag=record.etag,
         mean_of_best=record.mean_of_best,
-        calibration=None if record.calibration is None else _calibration(record.calibration),
+        calibration=None if record.calibration is None else calibration(record.calibration),
         calibration_state=_STATES[status.state],
         stale_reasons=[_STALE_REASONS[reason] for reason in status.reasons],
         policy=policy_message(record.policy),
         migration=migration,
     )
+    if record.migration is not None and len(statuses) > 1:
+        other = record.migration.other.calibration
+        message.MergeFrom(
+            gallery_pb.Gallery(
+                other_calibration=None if other is None else calibration(other),
+                other_calibration_state=_STATES[statuses[1].state],
+                other_stale_reasons=[_STALE_REASONS[reason] for reason in statuses[1].reasons],
+            )
+        )
+    return message
 
 
-def _calibration(record: Calibration) -> gallery_pb.Calibration:
+def calibration(record: Calibration) -> gallery_pb.Calibration:
+    """Convert a calibration."""
     return gallery_pb.Calibration(
         target_fpir=record.target_fpir,
         threshold=record.threshold,

@@ -24,8 +24,9 @@ def embedded_by_age(
         after: the key of the last template of the page before; 0 for the first page.
         limit: at most so many.
     """
-    if is_migrating(connection, gallery_key):
-        key = contract_key(connection, gallery_key, contract or own_contract(connection, gallery_key))
+    own = own_contract(connection, gallery_key)
+    if contract not in ("", own) or is_migrating(connection, gallery_key):
+        key = contract_key(connection, gallery_key, contract or own)
         return opened_rows(rows_by_age_under(connection, gallery_key, key, after=after, limit=limit), opener)
     return connection.execute(
         EMBEDDED + "AND templates.gallery_key = ? AND templates.key > ? ORDER BY templates.key LIMIT ?",
@@ -52,8 +53,9 @@ def embedded_by_subject(
         after: the ids of the last row of the page before; empty for the first page.
         limit: at most so many.
     """
-    if is_migrating(connection, gallery_key):
-        key = contract_key(connection, gallery_key, contract or own_contract(connection, gallery_key))
+    own = own_contract(connection, gallery_key)
+    if contract not in ("", own) or is_migrating(connection, gallery_key):
+        key = contract_key(connection, gallery_key, contract or own)
         return opened_rows(rows_by_subject_under(connection, gallery_key, key, after=after, limit=limit), opener)
     return connection.execute(
         EMBEDDED_BY_SUBJECT

@@ -97,7 +97,7 @@ def _table(gallery: str, responses: Mapping[str, pb.CalibrateGalleryResponse]) -
     """Put the forecasts of models side by side."""
     rows = table("the same evidence", *map(number, responses), title=f"{gallery}: each model at its own threshold")
     forecasts = [each.forecast for each in responses.values()]
-    rows.add_row("threshold", *(f"{each.gallery.calibration.threshold:.4f}" for each in responses.values()))
+    rows.add_row("threshold", *(f"{each.calibration.threshold:.4f}" for each in responses.values()))
     rows.add_row("unknown people who match (FPIR)", *(percent(each.fpir) for each in forecasts))
     rows.add_row("  95 % interval", *(_interval(each.fpir_low, each.fpir_high) for each in forecasts))
     known = [each.HasField("fnir") for each in forecasts]

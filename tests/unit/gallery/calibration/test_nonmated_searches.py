@@ -60,6 +60,7 @@ def cross_subject_evidence(team: Team, *, max_probes: int = 20_000, templates_pe
         index,
         "team",
         "",
+        contract="c",
         mean_of_best=1,
         check=lambda: None,
         max_probes=max_probes,
@@ -103,7 +104,7 @@ def test_a_template_deleted_between_two_pages_does_not_end_the_search(team: Team
 
     index = MemoryIndex(32)
     evidence = search_cross_subject(
-        team.store, index, "team", "", mean_of_best=1, check=delete_once, templates_per_page=100
+        team.store, index, "team", "", contract="c", mean_of_best=1, check=delete_once, templates_per_page=100
     )
     assert len(evidence.searches) == PEOPLE - 1
 
