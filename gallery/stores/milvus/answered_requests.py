@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from gallery.records.templates import Template
 from gallery.stores.milvus.connection import MilvusConnection, Row, quoted
-from gallery.stores.milvus.expiry import ExpiryFilter
 from gallery.stores.milvus.faces import FaceReader
-from gallery.stores.milvus.gallery_location import GalleryLocation
+from gallery.stores.milvus.locating.expiry import ExpiryFilter
+from gallery.stores.milvus.locating.gallery_location import GalleryLocation
 from gallery.stores.milvus.rows import row_id, template_of
 from gallery.stores.milvus.schema import Collections
 from gallery.stores.milvus.subject_templates import SubjectTemplates
@@ -68,7 +68,7 @@ class AnsweredRequests:
                 subject = self._milvus.get(self._collections.subjects, [key], fields, strong=True).get(key)
                 is_known = subject is not None and self._expiry.is_living(location, subject)
                 return (template_of(row, gallery_id), row["digest"]) if is_known else None
-        if further is None or location.templates is None:
+        if further is None:
             return None
         where = f"id == {quoted(further['template'])}"
         for row in self._templates.find(location, where, self._collections.fields("templates")):

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from gallery.errors import ExpiryNotStored, StorageUnavailable
 from gallery.records.distinct_pairs import Pair
 from gallery.records.galleries import Gallery
-from gallery.records.templates import StoredFace
+from gallery.records.templates import StoredFace, Template
 from gallery.stores.milvus.connection import MilvusConnection
 from gallery.stores.milvus.corrections.distinct_pairs import pair_row
+from gallery.stores.milvus.locating.gallery_location import second_model
 from gallery.stores.milvus.removal import Removal
-from gallery.stores.milvus.rows import crop_row, new_gallery_key, subject_row, template_row
-from gallery.stores.milvus.schema import Collections
+from gallery.stores.milvus.rows import contracts_of, crop_row, new_gallery_key, subject_row, template_row
+from gallery.stores.milvus.schema import VECTOR, Collections
 
 _NOTE_SECONDS = 60.0
 _CROPS_AT_ONCE = 200
@@ -52,7 +54,7 @@ class MilvusImport:
         self._publish = publish
         self.key = new_gallery_key()
         self._subject_ids: set[str] = set()
-        self._note_time = removal.note(self.key, gallery.contract)
+        self._note_time = removal.note(self.key, contracts_of(gallery))
         self._next_note = time.monotonic() + _NOTE_SECONDS
         self._is_finished = False
 
@@ -62,26 +64,30 @@ class MilvusImport:
         if not self._collections.has_expiry and any(face.has_terms for face in faces):
             raise ExpiryNotStored
         if time.monotonic() >= self._next_note:
-            self._note_time = self._removal.note(self.key, self._gallery.contract)
+            self._note_time = self._removal.note(self.key, contracts_of(self._gallery))
             self._next_note = time.monotonic() + _NOTE_SECONDS
-        subjects, templates, crops = [], [], []
+        subjects, templates, others, crops = [], [], [], []
+        fields = self._collections.fields("templates")
         for face in faces:
             if face.subject.subject_id not in self._subject_ids:
                 self._subject_ids.add(face.subject.subject_id)
                 subjects.append(subject_row(face.subject, self.key, self._collections.fields("subjects")))
-            if face.template is None or face.embedding is None:
+            if face.template is None:
                 continue
-            templates.append(
-                template_row(face.template, self.key, face.embedding, None, self._collections.fields("templates"))
-            )
+            if face.embedding is not None:
+                templates.append(template_row(face.template, self.key, face.embedding, None, fields))
+            if face.other_embedding is not None:
+                template = face.template if face.embedding is None else self._second(face.template)
+                others.append(template_row(template, self.key, face.other_embedding, None, fields))
             if face.crop is not None:
                 crops.append(crop_row(face.template, self.key, face.crop))
         self._milvus.insert(self._collections.subjects, subjects)
         if crops:
             self._milvus.insert(self._collections.ensure("crops"), crops, at_once=_CROPS_AT_ONCE)
-        if templates:
-            dimension = len(templates[0]["embedding"])
-            self._milvus.insert(self._collections.ensure_templates(self._gallery.contract, dimension), templates)
+        for contract, rows in zip(contracts_of(self._gallery), (templates, others), strict=False):
+            if rows:
+                collection = self._collections.ensure_templates(contract, len(rows[0][VECTOR]))
+                self._milvus.insert(collection, rows)
 
     def add_distinct(self, pairs: Sequence[Pair]) -> None:
         """See :meth:`gallery.stores.base.GalleryImport.add_distinct`."""
@@ -102,8 +108,16 @@ class MilvusImport:
         """See :meth:`gallery.stores.base.GalleryImport.abort`."""
         if not self._is_finished:
             self._is_finished = True
-            self._removal.schedule(self.key, self._gallery.contract)
+            self._removal.schedule(self.key, contracts_of(self._gallery))
             self._removal.run()
+
+    def _second(self, template: Template) -> Template:
+        """Return a template as its second row has it."""
+        migration = self._gallery.migration
+        if migration is None:
+            return template
+        other = migration.other_model(self._gallery.contract).contract
+        return replace(template, embedding_model=second_model(migration, other))
 
     def _check_unfinished(self) -> None:
         if self._is_finished:

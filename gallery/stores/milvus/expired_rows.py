@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from gallery.records.expired import NO_EFFECT, Expired, PolicyEffect
 from gallery.records.policies import GalleryPolicy
 from gallery.stores.milvus.connection import MilvusConnection, Row
-from gallery.stores.milvus.gallery_location import GalleryLocation
-from gallery.stores.milvus.locations import GalleryLocator
+from gallery.stores.milvus.locating.gallery_location import GalleryLocation
+from gallery.stores.milvus.locating.locator import GalleryLocator
 from gallery.stores.milvus.rows import NEVER, id_of, row_id
 from gallery.stores.milvus.schema import Collections
 
@@ -36,7 +36,7 @@ class ExpiredRows:
         with_terms = f"{expires} or ({location.filter} and consent_basis != '')"
         return bool(
             self._milvus.count(self._collections.subjects, with_terms)
-            or (location.templates and self._milvus.count(location.templates, expires))
+            or any(self._milvus.count(each, expires) for each in location.listed)
         )
 
     def find(self, location: GalleryLocation, *, limit: int) -> Expired:
@@ -45,13 +45,14 @@ class ExpiredRows:
             return Expired((), ())
         where = self._expiry.expired_subjects(location)
         subjects = self._milvus.first_page(self._collections.subjects, where, ("subject",), limit=limit)
-        templates: list[Row] = []
-        if location.templates:
-            where = self._expiry.expired_templates(location)
-            templates = self._milvus.first_page(location.templates, where, ("subject",), limit=limit)
+        templates: dict[str, Row] = {}
+        where = self._expiry.expired_templates(location)
+        for each in location.listed:
+            rows = self._milvus.first_page(each, where, ("subject",), limit=limit)
+            templates |= {id_of(row): row for row in rows}
         subject_ids = tuple(row["subject"] for row in subjects)
-        of_others = ((row["subject"], id_of(row)) for row in templates if row["subject"] not in subject_ids)
-        return Expired(subject_ids, tuple(of_others))
+        of_others = [(row["subject"], each) for each, row in templates.items() if row["subject"] not in subject_ids]
+        return Expired(subject_ids, tuple(of_others[:limit]))
 
     def subjects(self, location: GalleryLocation, expired: Expired) -> list[Row]:
         """Return the rows of the subjects that are stored, and still expired."""
@@ -79,7 +80,7 @@ class ExpiredRows:
 
     def _templates_expiring(self, location: GalleryLocation, policy: GalleryPolicy, subjects: Sequence[str]) -> int:
         """Count the living templates that expire by a policy, or with these subjects."""
-        if location.templates is None:
+        if not location.listed:
             return 0
         living = self._expiry.templates(location)
         themselves = f"{living} and ({self._expiry.expired_templates(location, policy)})"
@@ -87,4 +88,4 @@ class ExpiredRows:
         without = [*subjects, *(row["subject"] for row in gone)]
         with_subjects = self._locator.count_templates_of(location, subjects, living)
         both = self._locator.count_templates_of(location, without, themselves)
-        return self._milvus.count(location.templates, themselves) + with_subjects - both
+        return self._locator.count_rows(location, themselves) + with_subjects - both

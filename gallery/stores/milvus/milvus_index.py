@@ -15,8 +15,8 @@ from gallery.records.templates import EmbeddedTemplates
 from gallery.search_pool import SearchPool
 from gallery.stores.milvus.connection import MAX_ROWS, MilvusConnection, Row, quoted, quoted_all
 from gallery.stores.milvus.faces import FaceReader
-from gallery.stores.milvus.gallery_location import GalleryLocation
-from gallery.stores.milvus.locations import GalleryLocator
+from gallery.stores.milvus.locating.gallery_location import GalleryLocation
+from gallery.stores.milvus.locating.locator import GalleryLocator
 from gallery.stores.milvus.rows import id_of
 from gallery.stores.milvus.schema import VECTOR, Collections, search_parameters
 
@@ -40,13 +40,14 @@ class MilvusIndex:
     with the most similar best templates. A subject with a worse best template and a higher mean may be missed.
 
     The store has already written a change when the index method is called. ``templates_compared`` may be as old as
-    :data:`gallery.stores.milvus.locations.CACHE_SECONDS`.
+    :data:`gallery.stores.milvus.locating.locator.CACHE_SECONDS`.
 
     Args:
         milvus: the connection.
         collections: its collections.
         locator: finds the gallery.
         gallery_id: the gallery.
+        contract: of the embeddings that are compared.
         strong: see everything that other processes wrote before, and wait for it.
     """
 
@@ -56,6 +57,7 @@ class MilvusIndex:
         collections: Collections,
         locator: GalleryLocator,
         gallery_id: str,
+        contract: str,
         *,
         strong: bool,
     ) -> None:
@@ -64,10 +66,11 @@ class MilvusIndex:
         self._locator = locator
         self._faces = FaceReader(milvus, collections, locator.expiry)
         self._gallery_id = gallery_id
+        self._contract = contract
         self._strong = strong
 
     def __len__(self) -> int:
-        return self._locator.cached(self._gallery_id)[1]
+        return self._locator.cached(self._gallery_id, self._contract)[1]
 
     def search(
         self,
@@ -80,7 +83,7 @@ class MilvusIndex:
         pool: SearchPool | None = None,  # noqa: ARG002 - Milvus has its own threads
     ) -> tuple[SearchResult, ...]:
         """See :meth:`gallery.index.protocol.Index.search`; ``at_least`` and ``thorough`` make no difference."""
-        location, templates = self._locator.cached(self._gallery_id)
+        location, templates = self._locator.cached(self._gallery_id, self._contract)
         if location.templates is None or not len(probes):
             return tuple(SearchResult((), templates) for _ in probes)
         wanted = subjects if mean_of_best == 1 else subjects * _SHORTLIST_FACTOR
@@ -96,7 +99,7 @@ class MilvusIndex:
 
     def similarity(self, subject_id: str, probe: NDArray[np.float32], *, mean_of_best: int) -> float | None:
         """See :meth:`gallery.index.protocol.Index.similarity`."""
-        location, _ = self._locator.cached(self._gallery_id)
+        location, _ = self._locator.cached(self._gallery_id, self._contract)
         if location.templates is None:
             return None
         templates = self._templates_of(location, probe, [subject_id], mean_of_best)
@@ -104,7 +107,7 @@ class MilvusIndex:
 
     def template_similarities(self, subject_id: str, probe: NDArray[np.float32]) -> dict[str, float]:
         """See :meth:`gallery.index.protocol.Index.template_similarities`."""
-        location, _ = self._locator.cached(self._gallery_id)
+        location, _ = self._locator.cached(self._gallery_id, self._contract)
         if location.templates is None:
             return {}
         templates = self._templates_of(location, probe, [subject_id], MAX_ROWS)

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import random
-import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gallery.errors import (
-    ExpiryNotStored,
-    GalleryExists,
-    GalleryNotEmpty,
-    StorageBusy,
-    SubjectNotFound,
-)
+from gallery.errors import ExpiryNotStored, SubjectNotFound
 from gallery.etags import check_etag
 from gallery.records.distinct_pairs import Pair, ordered
 from gallery.records.expired import Expired, PolicyEffect
@@ -31,20 +23,21 @@ from gallery.stores.milvus.answered_requests import AnsweredRequests
 from gallery.stores.milvus.bulk_import import MilvusImport
 from gallery.stores.milvus.connection import MilvusConnection, Row, quoted
 from gallery.stores.milvus.corrections.change_log import MilvusChangeLog
+from gallery.stores.milvus.corrections.claims import Claims
 from gallery.stores.milvus.corrections.distinct_pairs import DistinctRows
 from gallery.stores.milvus.expired_rows import ExpiredRows
 from gallery.stores.milvus.faces import FaceReader
-from gallery.stores.milvus.gallery_location import GalleryLocation
-from gallery.stores.milvus.locations import GalleryLocator
+from gallery.stores.milvus.gallery_rows import GalleryRows
+from gallery.stores.milvus.locating.gallery_location import GalleryLocation
+from gallery.stores.milvus.locating.locator import GalleryLocator
+from gallery.stores.milvus.locating.migration_rows import MigrationRows
+from gallery.stores.milvus.migration.second_embeddings import MilvusSecondEmbeddings
 from gallery.stores.milvus.milvus_index import MilvusIndex
 from gallery.stores.milvus.observations import MilvusObservations
 from gallery.stores.milvus.outcomes import MilvusOutcomes
 from gallery.stores.milvus.removal import Removal, remove_templates
 from gallery.stores.milvus.rows import (
     crop_row,
-    gallery_of,
-    gallery_row,
-    new_gallery_key,
     request_row,
     row_id,
     subject_of,
@@ -56,10 +49,6 @@ from gallery.stores.milvus.schema import Collections, IndexType
 from gallery.stores.milvus.subject_templates import SubjectTemplates, of_subject
 from gallery.times import Clock, now
 
-_CLAIM = timedelta(minutes=1)
-"""How long an id stays reserved for a process that claimed it and may have died."""
-_ATTEMPTS = 8
-_BACK_OFF_SECONDS = 1.0
 _THREADS = 16
 
 
@@ -127,7 +116,8 @@ class MilvusStore:
         except BaseException:
             self.milvus.close()
             raise
-        self.locator = GalleryLocator(self.milvus, self.collections, clock)
+        migrations = MigrationRows(self.milvus, self.collections)
+        self.locator = GalleryLocator(self.milvus, self.collections, clock, migrations)
         self._expiry = self.locator.expiry
         self._expired = ExpiredRows(self.milvus, self.collections, self.locator)
         self._faces = FaceReader(self.milvus, self.collections, self._expiry)
@@ -139,8 +129,21 @@ class MilvusStore:
         )
         self._requests = AnsweredRequests(self.milvus, self.collections, self._expiry, self._faces, self._templates)
         self._observations = MilvusObservations(self.milvus, self.collections, self.locator)
+        claims = Claims(self.milvus, self.collections)
+        self._second_embeddings = MilvusSecondEmbeddings(
+            self.milvus, self.collections, self.locator, self._faces, self._templates, claims
+        )
+        self._galleries = GalleryRows(
+            self.milvus,
+            self.collections,
+            self.locator,
+            self._removal,
+            migrations,
+            self._second_embeddings,
+            claims,
+            default_threshold=default_threshold,
+        )
         self._strong = strong
-        self._default_threshold = default_threshold
         self._threads = ThreadPoolExecutor(_THREADS, "milvus")
 
     def create_gallery(self, gallery: Gallery) -> None:
@@ -150,47 +153,30 @@ class MilvusStore:
             StorageBusy: other processes keep claiming the id.
         """
         self._check_can_store(gallery.policy != NO_POLICY)
-        self._check_id_is_free(gallery.gallery_id)
-        key = new_gallery_key()
-        try:
-            self._publish(gallery, key)
-        except GalleryExists:
-            self._removal.forget(key)
-            raise
+        self._galleries.create(gallery)
 
     def gallery(self, gallery_id: str) -> Gallery:
         """See :meth:`gallery.stores.base.Store.gallery`."""
-        return self._counted(self.locator.find(gallery_id))
+        return self._galleries.gallery(gallery_id)
 
     def galleries(self, *, after: str, limit: int) -> list[Gallery]:
         """See :meth:`gallery.stores.base.Store.galleries`."""
-        where = f"id > {quoted(after)}"
-        rows = self.milvus.first_page(self.collections.galleries, where, self.collections.gallery_fields, limit=limit)
-        return [self._counted(self.locator.of(row)) for row in rows]
+        return self._galleries.page(after=after, limit=limit)
 
     def update_gallery(
         self, gallery_id: str, change: GalleryChange, *, etag: str, new_etag: str, time: datetime
     ) -> Gallery:
-        """See :meth:`gallery.stores.base.Store.update_gallery`."""
+        """See :meth:`gallery.stores.base.Store.update_gallery`.
+
+        Raises:
+            StorageBusy: another server changes the migration, or works on one that begins or ends.
+        """
         self._check_can_store(change.policy is not None)
-        location = self.locator.find(gallery_id, strong=True)
-        before = self._gallery(location, subjects=0, templates=0)
-        check_etag(gallery_id, current=before.etag, sent=etag)
-        self._write_gallery(change.apply(before, etag=new_etag, time=time), location.key)
-        self.locator.invalidate(gallery_id)
-        return self._counted(self.locator.find(gallery_id))
+        return self._galleries.update(gallery_id, change, etag=etag, new_etag=new_etag, time=time)
 
     def delete_gallery(self, gallery_id: str, *, force: bool, etag: str) -> None:
         """See :meth:`gallery.stores.base.Store.delete_gallery`. Its contents are removed by :meth:`scrub`."""
-        location = self.locator.find(gallery_id, strong=True)
-        check_etag(gallery_id, current=location.row["etag"], sent=etag)
-        subjects = self.locator.count_subjects(location, strong=True)
-        if subjects and not force:
-            raise GalleryNotEmpty(gallery_id, subjects)
-        self._removal.note(location.key, location.row["contract"])
-        self.milvus.delete(self.collections.galleries, [gallery_id])
-        self._removal.schedule(location.key, location.row["contract"])
-        self.locator.invalidate(gallery_id)
+        self._galleries.delete(gallery_id, force=force, etag=etag)
 
     def subject(self, gallery_id: str, subject_id: str) -> Subject:
         """See :meth:`gallery.stores.base.Store.subject`."""
@@ -245,13 +231,7 @@ class MilvusStore:
         """See :meth:`gallery.stores.base.Store.templates`."""
         location = self.locator.find(gallery_id)
         self._subject(location, gallery_id, subject_id)
-        if location.templates is None:
-            return []
-        beyond = f"id > {quoted(row_id(location.key, after))}"
-        where = f"{self._expiry.templates(location)} and subject == {quoted(subject_id)} and {beyond}"
-        fields = self.collections.fields("templates")
-        rows = self.milvus.first_page(location.templates, where, fields, limit=limit)
-        return [template_of(row, gallery_id) for row in rows]
+        return self._templates.page(location, gallery_id, subject_id, after=after, limit=limit)
 
     def templates_of_picture(self, gallery_id: str, subject_id: str, picture_sha256: str) -> Sequence[Template]:
         """See :meth:`gallery.stores.base.Store.templates_of_picture`."""
@@ -282,7 +262,7 @@ class MilvusStore:
         subject, further, found = naming.result().get(key), answering.result(), finding.result()
         if subject and not self._expiry.is_living(found, subject):
             subject = None
-        if (found.key, found.templates) != (location.key, location.templates):
+        if (found.key, found.listed) != (location.key, location.listed):
             return self.enrollment_state(gallery_id, subject_id, picture_sha256=picture_sha256, request_id=request_id)
         own = [row for row in rows if row["subject"] == subject_id]
         return EnrollmentState(
@@ -301,6 +281,7 @@ class MilvusStore:
         new_subject: Subject | None,
         request: EnrollmentRequest | None,
         crop: bytes | None,
+        other: NDArray[np.float32] | None = None,
     ) -> None:
         """See :meth:`gallery.stores.base.Store.add_template`. A subject that another replica just created stays."""
         self._check_can_store(template.expire_time is not None or _has_terms(new_subject))
@@ -314,11 +295,14 @@ class MilvusStore:
             if rows:
                 self._forget(location, template.subject_id)
             self._templates.remove_orphans(location, template.subject_id)
-        collection = self.collections.ensure_templates(location.row["contract"], embedding.size)
         if crop is not None:
             self.milvus.insert(self.collections.ensure("crops"), [crop_row(template, location.key, crop)])
         fields = self.collections.fields("templates")
+        collection = self.collections.ensure_templates(location.contract, embedding.size)
         self.milvus.insert(collection, [template_row(template, location.key, embedding, request, fields)])
+        if other is not None and (second := location.second(template)):
+            collection = self.collections.ensure_templates(location.contracts[1], other.size)
+            self.milvus.insert(collection, [template_row(second, location.key, other, request, fields)])
         if new_subject is not None and not exists:
             self._write_subject(location, new_subject)
         self.locator.invalidate(template.gallery_id)
@@ -333,17 +317,19 @@ class MilvusStore:
         """See :meth:`gallery.stores.base.Store.delete_template`."""
         location = self.locator.find(gallery_id, strong=True)
         self._subject(location, gallery_id, subject_id, strong=True)
-        collection, row = self._templates.one(location, gallery_id, subject_id, template_id)
-        remove_templates(self.milvus, self.collections, collection, [row["id"]])
+        row = self._templates.one(location, gallery_id, subject_id, template_id)
+        remove_templates(self.milvus, self.collections, location, [row["id"]])
         self.locator.invalidate(gallery_id)
 
-    def embedded_templates(self, gallery_id: str, *, after: str, limit: int) -> EmbeddedTemplates:
+    def embedded_templates(self, gallery_id: str, *, after: str, limit: int, contract: str = "") -> EmbeddedTemplates:
         """See :meth:`gallery.stores.base.Store.embedded_templates`; by template id."""
-        return self._faces.embedded_templates(self.locator.find(gallery_id), after=after, limit=limit)
+        return self._faces.embedded_templates(self.locator.find(gallery_id).under(contract), after=after, limit=limit)
 
-    def embedded_by_subject(self, gallery_id: str, *, after: tuple[str, str], limit: int) -> EmbeddedTemplates:
+    def embedded_by_subject(
+        self, gallery_id: str, *, after: tuple[str, str], limit: int, contract: str = ""
+    ) -> EmbeddedTemplates:
         """See :meth:`gallery.stores.base.Store.embedded_by_subject`."""
-        return self._faces.embedded_by_subject(self.locator.find(gallery_id), after=after, limit=limit)
+        return self._faces.embedded_by_subject(self.locator.find(gallery_id).under(contract), after=after, limit=limit)
 
     def faces(self, gallery_id: str, *, after: tuple[str, str], limit: int) -> list[StoredFace]:
         """See :meth:`gallery.stores.base.Store.faces`."""
@@ -356,8 +342,8 @@ class MilvusStore:
     def begin_import(self, gallery: Gallery) -> MilvusImport:
         """See :meth:`gallery.stores.base.Store.begin_import`."""
         self._check_can_store(gallery.policy != NO_POLICY)
-        self._check_id_is_free(gallery.gallery_id)
-        return MilvusImport(self.milvus, self.collections, self._removal, gallery, self._publish)
+        self._galleries.check_is_free(gallery.gallery_id)
+        return MilvusImport(self.milvus, self.collections, self._removal, gallery, self._galleries.publish)
 
     def has_terms(self, gallery_id: str) -> bool:
         """See :meth:`gallery.stores.base.Store.has_terms`."""
@@ -376,9 +362,8 @@ class MilvusStore:
         for subject in self._expired.subjects(location, expired):
             self._forget(location, subject["subject"])
             self.milvus.delete(self.collections.subjects, [subject["id"]])
-        if location.templates:
-            ids = [row_id(location.key, template_id) for _, template_id in expired.templates]
-            remove_templates(self.milvus, self.collections, location.templates, ids)
+        ids = [row_id(location.key, template_id) for _, template_id in expired.templates]
+        remove_templates(self.milvus, self.collections, location, ids)
         self.locator.invalidate(gallery_id)
 
     def effect_of(self, gallery_id: str, policy: GalleryPolicy) -> PolicyEffect:
@@ -386,15 +371,23 @@ class MilvusStore:
         self._check_can_store(policy != NO_POLICY)
         return self._expired.effect_of(self.locator.find(gallery_id, strong=True), policy)
 
-    def index(self, gallery: Gallery, *, dimension: int) -> MilvusIndex:
+    def index(self, gallery: Gallery, *, dimension: int, contract: str = "") -> MilvusIndex:
         """See :meth:`gallery.stores.base.Store.index`.
 
         Raises:
             StorageUnavailable: the templates of this contract have another dimension.
         """
-        if self.collections.find_templates(gallery.contract):
-            self.collections.ensure_templates(gallery.contract, dimension)
-        return MilvusIndex(self.milvus, self.collections, self.locator, gallery.gallery_id, strong=self._strong)
+        contract = contract or gallery.contract
+        if self.collections.find_templates(contract):
+            self.collections.ensure_templates(contract, dimension)
+        return MilvusIndex(
+            self.milvus, self.collections, self.locator, gallery.gallery_id, contract, strong=self._strong
+        )
+
+    @property
+    def second_embeddings(self) -> MilvusSecondEmbeddings:
+        """See :meth:`gallery.stores.base.Store.second_embeddings`."""
+        return self._second_embeddings
 
     @property
     def erasures(self) -> None:
@@ -426,45 +419,6 @@ class MilvusStore:
         """See :meth:`gallery.stores.base.Store.close`."""
         self._threads.shutdown()
         self.milvus.close()
-
-    def _publish(self, gallery: Gallery, key: int) -> Gallery:
-        """Make a hidden gallery visible; it may already have rows.
-
-        A process notes first that it wants the id, then checks whether another process does, and then whether the
-        gallery exists. Of several processes, all but at most one see another's note and back off. Another process's
-        gallery is never overwritten.
-        """
-        for _ in range(_ATTEMPTS):
-            began = time.monotonic()
-            self._removal.note(key, gallery.contract, wanted=gallery.gallery_id)
-            if not self._removal.others_want(gallery.gallery_id, key, within=_CLAIM):
-                self._check_id_is_free(gallery.gallery_id)
-                if time.monotonic() - began > _CLAIM.total_seconds() / 2:
-                    break
-                self._write_gallery(gallery, key)
-                self._removal.forget(key)
-                self.locator.invalidate(gallery.gallery_id)
-                return self.gallery(gallery.gallery_id)
-            self._removal.note(key, gallery.contract)
-            time.sleep(random.uniform(0, _BACK_OFF_SECONDS))  # noqa: S311 - not for security
-        raise StorageBusy(f"other servers are creating a gallery {gallery.gallery_id!r}")
-
-    def _check_id_is_free(self, gallery_id: str) -> None:
-        if self.milvus.get(self.collections.galleries, [gallery_id], (), strong=True):
-            raise GalleryExists(gallery_id)
-
-    def _counted(self, location: GalleryLocation) -> Gallery:
-        subjects, templates = self.locator.count_subjects(location), self.locator.count_templates(location)
-        return self._gallery(location, subjects=subjects, templates=templates)
-
-    def _gallery(self, location: GalleryLocation, *, subjects: int, templates: int) -> Gallery:
-        return gallery_of(
-            location.row, subjects=subjects, templates=templates, default_threshold=self._default_threshold
-        )
-
-    def _write_gallery(self, gallery: Gallery, key: int) -> None:
-        row = gallery_row(gallery, key, self.collections.gallery_fields)
-        self.milvus.upsert(self.collections.galleries, [row])
 
     def _subject(self, location: GalleryLocation, gallery_id: str, subject_id: str, *, strong: bool = False) -> Row:
         key = row_id(location.key, subject_id)

@@ -16,7 +16,7 @@ from gallery.observations import counts_json
 from gallery.observations.counts_json import InvalidCounts
 from gallery.observations.records import HOUR, Counts, Observation, total
 from gallery.stores.milvus.connection import MilvusConnection, Row, quoted
-from gallery.stores.milvus.locations import GalleryLocator
+from gallery.stores.milvus.locating.locator import GalleryLocator
 from gallery.stores.milvus.rows import row_id
 from gallery.stores.milvus.schema import Collections, fields_of, with_no_vector
 from gallery.times import from_microseconds, microseconds_of, to_microseconds

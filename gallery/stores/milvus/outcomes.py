@@ -12,8 +12,8 @@ from gallery.records.identifications import Decision
 from gallery.records.outcomes import GivenAnswer, Outcome, Truth
 from gallery.stores.milvus.connection import MilvusConnection, Row, quoted
 from gallery.stores.milvus.faces import FaceReader
-from gallery.stores.milvus.gallery_location import GalleryLocation
-from gallery.stores.milvus.locations import GalleryLocator
+from gallery.stores.milvus.locating.gallery_location import GalleryLocation
+from gallery.stores.milvus.locating.locator import GalleryLocator
 from gallery.stores.milvus.rows import id_of, row_id
 from gallery.stores.milvus.schema import Collections, fields_of, with_no_vector
 from gallery.times import from_microseconds, to_microseconds

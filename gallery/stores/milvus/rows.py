@@ -16,6 +16,7 @@ from gallery.records.calibration_json import InvalidCalibration
 from gallery.records.calibrations import Calibration
 from gallery.records.consents import Consent, ConsentBasis
 from gallery.records.galleries import Gallery
+from gallery.records.migrations import Migration
 from gallery.records.policies import NO_POLICY, GalleryPolicy
 from gallery.records.subjects import Subject
 from gallery.records.templates import Template
@@ -26,6 +27,8 @@ from gallery.stores.milvus.schema import VECTOR, with_no_vector
 from gallery.times import LATEST, from_microseconds, microseconds_of, to_microseconds
 
 _SEPARATOR = ":"
+_LINE = "\n"
+"""No contract has one."""
 NEVER = to_microseconds(LATEST) + 1
 """When what has no expiry expires."""
 
@@ -45,14 +48,47 @@ def id_of(row: Row) -> str:
     return str(row["id"]).partition(_SEPARATOR)[2]
 
 
-def gallery_row(gallery: Gallery, key: int, fields: Collection[str]) -> Row:
-    """Convert a gallery to a row with these fields; its counts are not stored."""
+def contract_text(contract: str, migration_row: str) -> str:
+    """Return the text that a gallery's row has for its contract, and for its migration if it has one.
+
+    One write changes both. A version that knows no migrations takes it for a contract that no server has, and leaves
+    the gallery alone.
+
+    Args:
+        contract: the embedding contract that searches.
+        migration_row: names the row of the migration; empty for none.
+    """
+    return f"{contract}{_LINE}{migration_row}" if migration_row else contract
+
+
+def contract_of(row: Row) -> tuple[str, str]:
+    """Return the two arguments of :func:`contract_text` for the row of a gallery."""
+    contract, _, migration_row = str(row["contract"]).partition(_LINE)
+    return contract, migration_row
+
+
+def contracts_of(gallery: Gallery) -> tuple[str, ...]:
+    """Return the contracts of a gallery's templates, the one that searches first."""
+    if gallery.migration is None:
+        return (gallery.contract,)
+    return gallery.contract, gallery.migration.other_model(gallery.contract).contract
+
+
+def gallery_row(gallery: Gallery, key: int, fields: Collection[str], *, migration_row: str) -> Row:
+    """Convert a gallery to a row with these fields; its counts are not stored.
+
+    Args:
+        gallery: the gallery.
+        key: the key of its rows.
+        fields: the fields.
+        migration_row: names the row of its migration; empty for none.
+    """
     values = {
         "gallery": key,
         "display_name": gallery.display_name,
         "threshold": gallery.threshold,
         "mean_of_best": gallery.mean_of_best,
-        "contract": gallery.contract,
+        "contract": contract_text(gallery.contract, migration_row),
         "created": to_microseconds(gallery.create_time),
         "updated": to_microseconds(gallery.update_time),
         "etag": gallery.etag,
@@ -65,11 +101,14 @@ def gallery_row(gallery: Gallery, key: int, fields: Collection[str]) -> Row:
     return with_no_vector({"id": gallery.gallery_id} | {field: values[field] for field in fields})
 
 
-def gallery_of(row: Row, *, subjects: int, templates: int, default_threshold: float | None) -> Gallery:
+def gallery_of(
+    row: Row, migration: Migration | None, *, subjects: int, templates: int, default_threshold: float | None
+) -> Gallery:
     """Convert the row of a gallery.
 
     Args:
         row: the row.
+        migration: the gallery's migration.
         subjects: the number of subjects.
         templates: the number of templates.
         default_threshold: the server's default threshold, to infer the source of a threshold that has none.
@@ -83,7 +122,7 @@ def gallery_of(row: Row, *, subjects: int, templates: int, default_threshold: fl
         display_name=row["display_name"],
         threshold=row["threshold"],
         mean_of_best=row["mean_of_best"],
-        contract=row["contract"],
+        contract=contract_of(row)[0],
         subject_count=subjects,
         template_count=templates,
         create_time=from_microseconds(row["created"]),
@@ -93,6 +132,7 @@ def gallery_of(row: Row, *, subjects: int, templates: int, default_threshold: fl
         threshold_source=_threshold_source(row)
         or infer_threshold_source(row["threshold"], calibration, default_threshold=default_threshold),
         policy=policy_of(row),
+        migration=migration,
     )
 
 
@@ -184,7 +224,8 @@ def template_of(row: Row, gallery_id: str) -> Template:
         quality=row["quality"],
         create_time=from_microseconds(row["created"]),
         face_model=row["face_model"],
-        embedding_model=row["embedding_model"],
+        # Without what tells the second row of a template during a migration.
+        embedding_model=row["embedding_model"].partition(" ")[0],
         has_crop=row["has_crop"],
         expire_time=_expire_time(row),
     )

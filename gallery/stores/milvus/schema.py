@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from gallery.errors import SchemaTooNew, StorageUnavailable
 from gallery.names import MAX_ID, MAX_NAME
-from gallery.records.calibration_json import MAX_TEXT
+from gallery.records import calibration_json, migration_json
 from gallery.records.consents import MAX_REFERENCE
 from gallery.stores.milvus.connection import MilvusConnection
 
@@ -59,7 +59,7 @@ _FIELDS: Mapping[str, tuple[_Text | tuple[str, str], ...]] = {
         ("created", "INT64"),
         ("updated", "INT64"),
         _Text("etag", _ID),
-        _Text("calibration", MAX_TEXT),
+        _Text("calibration", calibration_json.MAX_TEXT),
         _Text("threshold_source", _ID),
         ("require_consent", "BOOL"),
         ("subject_retention", "INT64"),
@@ -106,6 +106,7 @@ _FIELDS: Mapping[str, tuple[_Text | tuple[str, str], ...]] = {
         ("reported", "INT64"),
         _Text("text", _OUTCOME),
     ),
+    "migrations": ((_GALLERY, "INT64"), ("written", "INT64"), _Text("text", migration_json.MAX_TEXT)),
     "unfinished": ((_GALLERY, "INT64"), _Text("contract", _ID), _Text("wanted", _ID), ("alive", "INT64")),
     "templates": (
         (_GALLERY, "INT64"),
@@ -147,8 +148,8 @@ class Collections:
     """The collections, created when they are needed.
 
     There is one for galleries, subjects, crops, further requests of templates, pairs of subjects that were told
-    apart, changes that can be undone, observations and their reference periods, outcomes and the keys of answers, and
-    unfinished galleries.
+    apart, changes that can be undone, observations and their reference periods, outcomes and the keys of answers,
+    migrations, and unfinished galleries.
     Templates have one for every embedding contract, partitioned by gallery. The id of a row begins with the key of
     its gallery; every gallery has a new key, even if it reuses the id of a deleted gallery.
 

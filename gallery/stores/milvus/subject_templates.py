@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from gallery.errors import TemplateNotFound
+from gallery.records.templates import Template
 from gallery.stores.milvus.connection import MilvusConnection, Row, quoted
-from gallery.stores.milvus.expiry import ExpiryFilter
-from gallery.stores.milvus.gallery_location import GalleryLocation
+from gallery.stores.milvus.locating.expiry import ExpiryFilter
+from gallery.stores.milvus.locating.gallery_location import GalleryLocation
 from gallery.stores.milvus.removal import remove_templates
-from gallery.stores.milvus.rows import row_id
+from gallery.stores.milvus.rows import row_id, template_of
 from gallery.stores.milvus.schema import Collections
 from gallery.times import microseconds_ago
 
@@ -42,15 +43,28 @@ class SubjectTemplates:
         strong: bool = False,
         also_expired: bool = False,
     ) -> list[Row]:
-        """Return the templates of a gallery that match an expression."""
-        if location.templates is None:
-            return []
+        """Return the templates of a gallery that match an expression, by their ids."""
         among = location.filter if also_expired else self._expiry.templates(location)
-        pages = self._milvus.pages(location.templates, f"{among} and ({where})", fields, strong=strong)
-        return [row for page in pages for row in page]
+        found: dict[str, Row] = {}
+        for collection in location.stored if also_expired else location.listed:
+            for page in self._milvus.pages(collection, f"{among} and ({where})", fields, strong=strong):
+                found = {row["id"]: row for row in page} | found
+        return sorted(found.values(), key=_id)
 
-    def one(self, location: GalleryLocation, gallery_id: str, subject_id: str, template_id: str) -> tuple[str, Row]:
-        """Return the collection and the row of a subject's template.
+    def page(
+        self, location: GalleryLocation, gallery_id: str, subject_id: str, *, after: str, limit: int
+    ) -> list[Template]:
+        """List the templates of a subject after a template id."""
+        where = f"{self._expiry.templates(location)} and {of_subject(subject_id)}"
+        where += f" and id > {quoted(row_id(location.key, after))}"
+        found: dict[str, Row] = {}
+        for collection in location.listed:
+            rows = self._milvus.first_page(collection, where, self._collections.fields("templates"), limit=limit)
+            found = {row["id"]: row for row in rows} | found
+        return [template_of(row, gallery_id) for row in sorted(found.values(), key=_id)[:limit]]
+
+    def one(self, location: GalleryLocation, gallery_id: str, subject_id: str, template_id: str) -> Row:
+        """Return the row of a subject's template.
 
         Raises:
             TemplateNotFound: the subject has no such template.
@@ -59,7 +73,7 @@ class SubjectTemplates:
         rows = self.find(location, f"id == {quoted(key)}", ("subject",), strong=True)
         if not rows or rows[0]["subject"] != subject_id:
             raise TemplateNotFound(gallery_id, subject_id, template_id)
-        return str(location.templates), rows[0]
+        return rows[0]
 
     def count(self, location: GalleryLocation, subject_id: str, *, strong: bool = False) -> int:
         """Count the templates of a subject."""
@@ -75,10 +89,13 @@ class SubjectTemplates:
         self._remove(location, self.find(location, where, (), also_expired=True))
 
     def _remove(self, location: GalleryLocation, rows: Sequence[Row]) -> None:
-        if location.templates:
-            remove_templates(self._milvus, self._collections, location.templates, [row["id"] for row in rows])
+        remove_templates(self._milvus, self._collections, location, [row["id"] for row in rows])
 
 
 def of_subject(subject_id: str) -> str:
     """Return the expression that matches the templates of a subject."""
     return f"subject == {quoted(subject_id)}"
+
+
+def _id(row: Row) -> str:
+    return str(row["id"])

@@ -13,8 +13,8 @@ from gallery.stores.milvus.corrections.claims import Claims, is_recent
 from gallery.stores.milvus.corrections.distinct_pairs import DistinctRows
 from gallery.stores.milvus.corrections.intents import Intent, final_text, from_row, intent_of, is_unfinished, to_text
 from gallery.stores.milvus.corrections.moving import TemplateMover
-from gallery.stores.milvus.gallery_location import GalleryLocation
-from gallery.stores.milvus.locations import GalleryLocator
+from gallery.stores.milvus.locating.gallery_location import GalleryLocation
+from gallery.stores.milvus.locating.locator import GalleryLocator
 from gallery.stores.milvus.outcomes import MilvusOutcomes
 from gallery.stores.milvus.removal import remove_templates
 from gallery.stores.milvus.rows import id_of, row_id, subject_of, subject_row, template_of
@@ -262,9 +262,9 @@ class MilvusChangeLog:
         of_it = (wanted.is_removed and subject_id == wanted.from_subject_id) or (
             wanted.created is not None and subject_id == wanted.into_subject_id
         )
-        if of_it and location.templates:
+        if of_it:
             ids = [row_id(location.key, each) for one in wanted.moved for each in (one.template_id, one.new_id)]
-            remove_templates(self._milvus, self._collections, location.templates, ids)
+            remove_templates(self._milvus, self._collections, location, ids)
 
     def _subjects(self, location: GalleryLocation, wanted: Rearrangement) -> dict[str, Row]:
         """Return the rows of the two subjects of a correction, by subject id."""

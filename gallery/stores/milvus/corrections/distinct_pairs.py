@@ -9,7 +9,7 @@ from gallery.errors import TooManyDistinctPairs
 from gallery.records.distinct_pairs import Pair
 from gallery.stores.milvus.connection import MilvusConnection, Row, quoted
 from gallery.stores.milvus.faces import FaceReader
-from gallery.stores.milvus.gallery_location import GalleryLocation
+from gallery.stores.milvus.locating.gallery_location import GalleryLocation
 from gallery.stores.milvus.rows import row_id
 from gallery.stores.milvus.schema import Collections, with_no_vector
 

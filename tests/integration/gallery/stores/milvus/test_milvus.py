@@ -15,7 +15,7 @@ from gallery.records.galleries import Gallery
 from gallery.records.identifications import Candidate
 from gallery.records.subjects import renaming
 from gallery.stores.milvus.connection import MAX_ROWS
-from gallery.stores.milvus.gallery_location import GalleryLocation
+from gallery.stores.milvus.locating.gallery_location import GalleryLocation
 from gallery.stores.milvus.milvus_store import MilvusStore
 from tests.integration.gallery.stores.milvus.samples import (
     DIMENSION,

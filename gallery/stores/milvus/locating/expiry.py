@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from gallery.records.policies import GalleryPolicy
 from gallery.stores.milvus.connection import Row
-from gallery.stores.milvus.gallery_location import GalleryLocation
+from gallery.stores.milvus.locating.gallery_location import GalleryLocation
 from gallery.stores.milvus.rows import policy_of
 from gallery.stores.milvus.schema import Collections
 from gallery.times import Clock, microseconds_of, to_microseconds

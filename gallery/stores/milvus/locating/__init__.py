@@ -1,0 +1,1 @@
+"""Finds the rows of galleries in Milvus, and tells which of them have expired."""

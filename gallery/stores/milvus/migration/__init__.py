@@ -1,0 +1,1 @@
+"""Galleries in Milvus whose templates have embeddings under two contracts."""
