@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +19,12 @@ _ALONE = "one person or picture alone has no interval"
 
 _Z = 1.959963984540054
 """:data:`CONFIDENCE` of a normal distribution lies within this many standard deviations."""
-_RULE_OF_THREE = 3.0
+RULE_OF_THREE = 3.0
+"""A rate of which n trials show no event may be this over n (Hanley & Lippman-Hand 1983)."""
 _EXACT = 1e-12
 """Rounding tolerance for a share of 0 or 1."""
 
+Name = TypeVar("Name", bound=Hashable)
 Weights: TypeAlias = NDArray[np.int64]
 """How often each item counts, shape ``(n,)``."""
 Statistic: TypeAlias = Callable[[Weights], float | None]
@@ -63,7 +65,7 @@ def wilson(hits: int, trials: int) -> tuple[float, float]:
         trials: at least 1.
     """
     if hits in (0, trials):
-        reach = min(1.0, _RULE_OF_THREE / trials)
+        reach = min(1.0, RULE_OF_THREE / trials)
         return (0.0, reach) if hits == 0 else (1.0 - reach, 1.0)
     return intervals.wilson(hits, trials)
 
@@ -78,7 +80,7 @@ def rate(count: int, exposure: float) -> Figure:
         exposure: in any unit, such as minutes; above 0.
     """
     if not count:
-        return Figure(0.0, 0.0, _RULE_OF_THREE / exposure)
+        return Figure(0.0, 0.0, RULE_OF_THREE / exposure)
     low, high = (
         at * (1 - 1 / (9 * at) + sign * _Z / (3 * float(np.sqrt(at)))) ** 3
         for at, sign in ((count, -1), (count + 1, 1))
@@ -148,8 +150,8 @@ def of_rounds(value: float, values: Sequence[float]) -> Figure:
 
 
 def bootstrapped_together(
-    statistics: Callable[[Weights], Mapping[str, float | None]], items: int, rounds: Iterable[Weights]
-) -> dict[str, Figure]:
+    statistics: Callable[[Weights], Mapping[Name, float | None]], items: int, rounds: Iterable[Weights]
+) -> dict[Name, Figure]:
     """Several figures with their percentile intervals, computed together in one pass over the items.
 
     Args:
@@ -158,7 +160,7 @@ def bootstrapped_together(
         rounds: resampled weights of the items. Rounds that do not define a figure are skipped for that figure.
     """
     values = statistics(np.ones(items, np.int64))
-    drawn: dict[str, list[float]] = {name: [] for name in values}
+    drawn: dict[Name, list[float]] = {name: [] for name in values}
     for weights in rounds:
         for name, value in statistics(weights).items():
             if value is not None:

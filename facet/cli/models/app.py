@@ -1,4 +1,4 @@
-"""``facet models``: list, fetch, add and export model files."""
+"""``facet models``: list, fetch, add, compare and export model files."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ COMMANDS = (
     Lazy("list", "facet.cli.models.list_models:list_models", "List the models that are here."),
     Lazy("fetch", "facet.cli.models.fetch:fetch", "Fetch models from their publishers."),
     Lazy("add", "facet.cli.models.add:add", "Add an ONNX model or an InsightFace pack, converted if need be."),
+    Lazy("compare", "facet.cli.models.compare.command:compare", "Compare two recognisers on the same faces."),
     Lazy("export", "facet.cli.models.export:app", "Export an Ultralytics YOLO model to an ONNX file."),
 )
 
@@ -18,7 +19,7 @@ app = typer.Typer(cls=lazy_group(COMMANDS), add_completion=False, rich_markup_mo
 
 @app.callback()
 def main() -> None:
-    """List, fetch, add and export model files. docs/models.md says which models there are.
+    """List, fetch, add, compare and export model files. docs/models.md says which models there are.
 
     With [b]--json[/b] every command prints JSON for programs.
 

@@ -59,11 +59,8 @@ def read_recognizer(content: bytes, session: OnnxSession, name: str, told: Seque
     original = _Original(session, form, name)
     choice = choose(original.embed, told, name)
     expected = original.embed(_sample(), choice.preprocessing)
-    if form.is_the_servers:
-        normalization = input_normalization(content)
-        by_rule = INSIGHTFACE_INPUT if normalization.mean else RAW_INPUT
-        if _least_similarity(original.embed(_sample(), by_rule), expected) >= MIN_SIMILARITY:
-            return ReadRecognizer(content, form, choice, form.batch)
+    if form.is_the_servers and _is_read_as_it_is(original, content, expected):
+        return ReadRecognizer(content, form, choice, form.batch)
     differences = []
     for batch in (None, 1):
         if batch == 1 and form.batch != 1:
@@ -75,6 +72,18 @@ def read_recognizer(content: bytes, session: OnnxSession, name: str, told: Seque
         differences.append(problem)
     fixed = f" takes {form.batch} pictures at a time, and cannot take any other number:" if form.batch else ":"
     raise UnsupportedModel(f"{name}{fixed} converted, {differences[-1]}")
+
+
+def misread(content: bytes, session: OnnxSession, name: str, told: Sequence[Preprocessing]) -> Preprocessing | None:
+    """The preprocessing of a recogniser of the server's form, if the server would use another one; otherwise ``None``.
+
+    Raises:
+        UnsupportedModel: it has another form, or does not tell people apart.
+    """
+    original = _Original(session, InputForm.of(session, name), name)
+    preprocessing = choose(original.embed, told, name).preprocessing
+    expected = original.embed(_sample(), preprocessing)
+    return None if _is_read_as_it_is(original, content, expected) else preprocessing
 
 
 class _Original:
@@ -96,6 +105,12 @@ class _Original:
         if any(len(output) != len(padded[at * count : (at + 1) * count]) for at, output in enumerate(outputs)):
             raise UnsupportedModel(f"{self._name} does not give one vector for each picture")
         return np.concatenate(outputs).reshape(len(padded), -1)[: len(crops)]
+
+
+def _is_read_as_it_is(original: _Original, content: bytes, expected: NDArray[np.float32]) -> bool:
+    """Whether a model of the server's form gives these vectors of :func:`_sample` with the server's preprocessing."""
+    by_rule = INSIGHTFACE_INPUT if input_normalization(content).mean else RAW_INPUT
+    return _least_similarity(original.embed(_sample(), by_rule), expected) >= MIN_SIMILARITY
 
 
 def _sample() -> NDArray[np.uint8]:

@@ -169,6 +169,19 @@ def write_untrained(path: Path) -> Path:
     return write_graph(path, nodes, {"random": random}, size=64 * 16 * 16)
 
 
+def write_weak(path: Path, *, size: int = 3) -> Path:
+    """Write the packaged recogniser with the first numbers of its vectors only, which confuse people."""
+    model = onnx.load(str(find_model("w600k_mbf").path))
+    (result,) = model.graph.output
+    for name, value in (("begin", 0), ("end", size), ("axis", 1)):
+        model.graph.initializer.append(numpy_helper.from_array(np.array([value]), name))
+    model.graph.node.append(helper.make_node("Slice", [result.name, "begin", "end", "axis"], ["first"]))
+    del model.graph.output[:]
+    model.graph.output.append(helper.make_tensor_value_info("first", onnx.TensorProto.FLOAT, ("n", size)))
+    onnx.save(model, str(path))
+    return path
+
+
 def write_of_two_inputs(path: Path) -> Path:
     """Write a network that takes two pictures."""
     nodes = [

@@ -1,0 +1,1 @@
+"""``facet models compare``: two recognition models on the same faces."""

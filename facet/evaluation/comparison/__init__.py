@@ -1,0 +1,1 @@
+"""Comparison of two recognition models on the same faces."""
