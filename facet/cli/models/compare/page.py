@@ -56,7 +56,7 @@ def _sections(
 
 def _pair(trial: Report, enrolled: Mapping[str, str], files: Mapping[str, Path]) -> Pair:
     if "image_a" in trial:
-        return Pair(*(_side(trial[key], files) for key in ("image_a", "image_b")))
+        return Pair(_side(trial["image_a"], files), _side(trial["image_b"], files))
     left, right = _side(trial["image"], files), _side(enrolled[trial["subject"]], files)
     return Pair(left, right, [("probe of, and enrolled", trial["subject"])])
 

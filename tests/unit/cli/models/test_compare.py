@@ -15,7 +15,6 @@ from typer.testing import CliRunner, Result
 
 from facet.cli.models.app import app
 from facet.cli.models.compare.models import load, notes
-from facet.evaluation.report.document import value_of
 from facet.runtime.models import ModelOrigin, packaged_path, record_models, sha256_of
 from recognizer.models.adding.add import Told, add_file
 from tests.people_folders import write_people
@@ -58,7 +57,7 @@ def test_a_model_that_confuses_people_is_worse_beyond_chance(tmp_path: Path) -> 
         assert each["only_a_right"] > each["only_b_right"]
         assert each["probability"] <= 0.05
         difference = each["difference"]
-        assert difference["value"] == pytest.approx(value_of(each, "b") - value_of(each, "a"))
+        assert difference["value"] == pytest.approx(each["b"]["value"] - each["a"]["value"])
         assert (difference["low"] > 0) == (name == "fnir@fpir=0.1")
     document = json.loads(result.stdout)
     assert (document["a"]["dimension"], document["b"]["dimension"]) == (512, 3)
