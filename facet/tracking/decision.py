@@ -108,8 +108,7 @@ def decide(
         settings: when a decision is made and changed.
     """
     if match is not None and match.subject_id == identity.subject_id:
-        is_near = match.similarity >= match.threshold - settings.keep_margin
-        if is_near and match.told_apart_margin >= settings.keep_told_apart_margin:
+        if supports(match, identity, settings):
             return replace(identity, similarity=match.similarity, display_name=match.display_name)
     elif match is not None and _is_certain(match, aggregate, settings):
         lead = match.similarity - match.runner_up_similarity
@@ -126,6 +125,14 @@ def decide(
     if identity.decision is Decision.UNKNOWN or not _has_seen_enough(aggregate, settings):
         return replace(identity, similarity=similarity, too_close_to=too_close_to)
     return Identity(Decision.UNKNOWN, similarity=similarity, decided_at=time, too_close_to=too_close_to)
+
+
+def supports(match: Match | None, identity: Identity, settings: DecisionSettings) -> bool:
+    """Whether the gallery's answer is near enough to the subject of a track for it to keep its subject."""
+    if match is None or match.subject_id != identity.subject_id:
+        return False
+    is_near = match.similarity >= match.threshold - settings.keep_margin
+    return is_near and match.told_apart_margin >= settings.keep_told_apart_margin
 
 
 def _is_certain(match: Match, aggregate: EmbeddingAggregate, settings: DecisionSettings) -> bool:

@@ -5,7 +5,8 @@ NAN (Yang et al., 2017, arXiv:1603.05474) learns such weights. With few crops, a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ class AggregateSettings:
 
     Attributes:
         max_samples: how many samples are kept, the best ones.
+        max_crops: of how many of them the crops are kept, the best ones; 37 KB each.
         same_face_similarity: a sample at least this similar to the mean shows the same person, [-1, 1]. Of the pairs of
             different people in LFW, 1 in 20,000 reaches it; of the pairs of one person, 99 in 100 do.
         certain_face_similarity: a sample at least this similar shows no lookalike either, [-1, 1]. Of 1,000 people of
@@ -29,6 +31,7 @@ class AggregateSettings:
     """
 
     max_samples: int = 8
+    max_crops: int = 5
     same_face_similarity: float = 0.3
     certain_face_similarity: float = 0.4
     outlier_similarity: float = 0.15
@@ -42,14 +45,16 @@ class Sample:
     Attributes:
         embedding: float32 ``(d,)``, unit length.
         quality: [0, 1], see :class:`recognizer.quality.Quality`.
+        crop: the aligned face, BGR ``(112, 112, 3)``; ``None`` if it is not kept.
     """
 
     embedding: NDArray[np.float32]
     quality: float
+    crop: NDArray[np.uint8] | None = None
 
 
 class EmbeddingAggregate:
-    """The best face samples of a track, and their mean.
+    """The best face samples of a track, and their mean. All embeddings are of one contract.
 
     Args:
         settings: which samples are kept, and which are outliers.
@@ -107,9 +112,27 @@ class EmbeddingAggregate:
         self.sample_count += other.sample_count
         self._keep_best([*self._samples, *other._samples])
 
+    def crops(self, most: int) -> list[NDArray[np.uint8]]:
+        """Return the crops of the best samples, at most so many: at least one if there are samples."""
+        return [each.crop for each in self._samples[:most] if each.crop is not None]
+
+    def embed_anew(self, embeddings: Sequence[NDArray[np.float32]]) -> None:
+        """Continue with embeddings of another contract.
+
+        Only the samples that have one are left, and count: decisions need as much evidence as ever.
+
+        Args:
+            embeddings: of the first :meth:`crops`, ``(d,)`` each, unit length.
+        """
+        kept = [replace(each, embedding=anew) for each, anew in zip(self._samples, embeddings, strict=False)]
+        self.sample_count, self._mean = len(kept), None
+        self._keep_best(kept)
+
     def _keep_best(self, samples: list[Sample]) -> None:
         """Keep the best samples; of equals the older ones, so that decisions do not change without a reason."""
-        self._samples = sorted(samples, key=lambda sample: -sample.quality)[: self._settings.max_samples]
+        best, crops = sorted(samples, key=lambda sample: -sample.quality), self._settings.max_crops
+        del best[self._settings.max_samples :]
+        self._samples = best[:crops] + [replace(each, crop=None) for each in best[crops:]]
         if self._samples:
             total = np.sum([max(each.quality, _MIN_WEIGHT) * each.embedding for each in self._samples], axis=0)
             self._mean = (total / max(float(np.linalg.norm(total)), 1e-12)).astype(np.float32)

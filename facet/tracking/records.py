@@ -46,11 +46,22 @@ class GalleryUnavailable(Exception):
         self.error = error
 
 
+class ContractReplaced(Exception):
+    """The gallery has embeddings of another contract now. The same frame can be processed with that one."""
+
+
 class Perception(Protocol):
     """Models and gallery, as the tracker uses them.
 
     Any error but :class:`GalleryUnavailable` ends the tracker's step; the next step continues from there.
+
+    Attributes:
+        contract: the contract of the embeddings that it makes and searches: only those of one contract can be compared.
     """
+
+    @property
+    def contract(self) -> Hashable:
+        """See the class; it stays the same for all of a step."""
 
     def detect(self, picture: NDArray[np.uint8]) -> FrameDetections:
         """Detect the faces and objects in a picture, BGR ``(h, w, 3)``."""
@@ -63,6 +74,7 @@ class Perception(Protocol):
 
         Raises:
             GalleryUnavailable: there is no gallery to search.
+            ContractReplaced: the gallery is not searched with embeddings of this contract any more.
         """
 
     def revision(self) -> Hashable:
@@ -100,6 +112,8 @@ class TrackerSettings:
         quality_gain: a face is embedded before its time if its quality exceeds all before by this much, [0, 1].
         max_embeddings: maximum embeddings per frame; tracks whose name is withheld come first, then those that have
             waited longest.
+        max_embeddings_anew: maximum embeddings of kept crops when the contract has changed. Many tracks need more: each
+            gets the ``min_samples`` of a decision.
         max_unverified: after this many embeddings in a row that do not show its person, a track gives up the face.
         aggregate: which samples of a track are kept.
         reidentification: when a new track is an older one.
@@ -116,6 +130,7 @@ class TrackerSettings:
     refresh_interval: float = 4.0
     quality_gain: float = 0.15
     max_embeddings: int = 8
+    max_embeddings_anew: int = 24
     max_unverified: int = 3
     aggregate: AggregateSettings = field(default_factory=AggregateSettings)
     reidentification: ReidentificationSettings = field(default_factory=ReidentificationSettings)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain, islice
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facet.tracking.appearance import appearance, body_look, resemblance_nearby
 from facet.tracking.byte_tracker import ByteTracker
-from facet.tracking.decision import Decision, Identity, Match, decide
+from facet.tracking.decision import Decision, Identity, Match, decide, supports
 from facet.tracking.embedding_aggregate import EmbeddingAggregate, Sample
 from facet.tracking.events import EventRecorder
 from facet.tracking.records import (
@@ -65,6 +66,7 @@ class StreamTracker:
         self._captured: float | None = None
         self._frames_until_detection = 0
         self._last_detection = -math.inf
+        self._contract: Hashable = None
         self._revision: Hashable = None
 
     def step(self, picture: NDArray[np.uint8], time: float, perception: Perception) -> StepResult:
@@ -83,6 +85,7 @@ class StreamTracker:
         elapsed = self._advance_clock(time)
         if self._shots.is_cut(picture) or elapsed > self._settings.lost_timeout:
             self._restart_box_trackers()
+        self._apply_contract(perception)
         gallery_error = self._apply_gallery_changes(perception, time)
         detections, embedded = None, 0
         try:
@@ -159,13 +162,31 @@ class StreamTracker:
         self._face_tracker, self._body_tracker = self._new_box_trackers()
         self._frames_until_detection = 0
 
+    def _apply_contract(self, perception: Perception) -> None:
+        """Embed the faces of all tracks with the model of this step, so that embeddings of two are never compared.
+
+        Tracks keep their names until the gallery has been searched with the new embeddings.
+        """
+        if perception.contract == self._contract:
+            return
+        tracks = [each for each in self._tracks if each.aggregate.sample_count]
+        if tracks:
+            settings = self._settings
+            most = max(settings.decision.min_samples, settings.max_embeddings_anew // len(tracks))
+            crops = [each.aggregate.crops(most) for each in tracks]
+            embeddings = iter(perception.embed(list(chain.from_iterable(crops))))
+            for track, own in zip(tracks, crops, strict=True):
+                track.aggregate.embed_anew(list(islice(embeddings, len(own))))
+        self._contract = perception.contract
+
     def _apply_gallery_changes(self, perception: Perception, time: float) -> Exception | None:
-        """Decide again about all tracks if the gallery has changed; return why it cannot name anybody, if so."""
+        """Decide again about all tracks if gallery or contract have changed; return why nobody can be named, if so."""
         gallery_error: Exception | None = None
+        revision: Hashable = None
         try:
-            revision = perception.revision()
+            revision = perception.contract, perception.revision()
         except GalleryUnavailable as error:
-            revision, gallery_error = None, error.error
+            gallery_error = error.error
         if revision == self._revision:
             return gallery_error
         removed = self._removed_subjects(perception.enrolled)
@@ -255,8 +276,8 @@ class StreamTracker:
         if not crops:
             return 0
         embeddings = perception.embed([crop for _, crop in crops])
-        for (track, _), embedding in zip(crops, embeddings, strict=True):
-            self._add_sample(track, Sample(embedding, track.quality or 0.0), perception)
+        for (track, crop), embedding in zip(crops, embeddings, strict=True):
+            self._add_sample(track, Sample(embedding, track.quality or 0.0, crop), perception)
         return len(crops)
 
     def _is_worth_embedding(self, track: TrackState, quality: float) -> bool:
@@ -309,9 +330,18 @@ class StreamTracker:
             track.needs_search = False
         self._resolve_duplicates(before)
         for track, _ in searched:
-            if track.identity.decision is not Decision.UNDECIDED:
+            if self._may_lose_name(track):
+                track.embedding_interval = self._settings.embedding_interval
+            elif track.identity.decision is not Decision.UNDECIDED:
                 track.embedding_interval = self._settings.refresh_interval
         return gallery_error
+
+    def _may_lose_name(self, track: TrackState) -> bool:
+        """Whether the last search does not support the track's name, and too little was seen of it to take it away."""
+        settings = self._settings.decision
+        is_identified = track.identity.decision is Decision.IDENTIFIED
+        has_few = track.aggregate.sample_count < settings.unknown_min_samples
+        return is_identified and has_few and not supports(track.match, track.identity, settings)
 
     def _resolve_duplicates(self, before: Mapping[TrackState, Identity]) -> None:
         """Nobody is in a frame twice: of the visible tracks of one subject, the most similar one keeps it.

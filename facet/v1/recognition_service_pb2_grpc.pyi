@@ -136,6 +136,9 @@ class RecognitionServiceStub:
         and changes of the threshold take effect as quickly.
       - The gallery is deleted: tracks lose their names in the same way. Frames are answered with tracks and the status
         GALLERY_NOT_FOUND until a gallery with that id exists again.
+      - The gallery is switched to another embedding model, or back: in the next processed frame the faces of all tracks
+        are embedded with that model, and tracks keep their names or are decided again. A track whose subject it does not
+        find loses its name once five of its faces are embedded.
       - The client sends nothing for server.stall_seconds while no frame is in progress, or does not read a response
         for that long: the stream ends with TRANSFER_STALLED. While responses are not read, frames are dropped, or with
         lossless not read.
@@ -277,6 +280,9 @@ class RecognitionServiceAsyncStub(RecognitionServiceStub):
         and changes of the threshold take effect as quickly.
       - The gallery is deleted: tracks lose their names in the same way. Frames are answered with tracks and the status
         GALLERY_NOT_FOUND until a gallery with that id exists again.
+      - The gallery is switched to another embedding model, or back: in the next processed frame the faces of all tracks
+        are embedded with that model, and tracks keep their names or are decided again. A track whose subject it does not
+        find loses its name once five of its faces are embedded.
       - The client sends nothing for server.stall_seconds while no frame is in progress, or does not read a response
         for that long: the stream ends with TRANSFER_STALLED. While responses are not read, frames are dropped, or with
         lossless not read.
@@ -451,6 +457,9 @@ class RecognitionServiceServicer(metaclass=_abc_1.ABCMeta):
             and changes of the threshold take effect as quickly.
           - The gallery is deleted: tracks lose their names in the same way. Frames are answered with tracks and the status
             GALLERY_NOT_FOUND until a gallery with that id exists again.
+          - The gallery is switched to another embedding model, or back: in the next processed frame the faces of all tracks
+            are embedded with that model, and tracks keep their names or are decided again. A track whose subject it does not
+            find loses its name once five of its faces are embedded.
           - The client sends nothing for server.stall_seconds while no frame is in progress, or does not read a response
             for that long: the stream ends with TRANSFER_STALLED. While responses are not read, frames are dropped, or with
             lossless not read.

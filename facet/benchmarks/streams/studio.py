@@ -162,7 +162,8 @@ class Studio:
         if not len(analysis.faces):
             return set()
         crops = [align(picture, landmarks) for landmarks in analysis.faces.landmarks]
-        found = StreamGallery(self.galleries, gallery_id, threshold=None).search(self.pipeline.embed_crops(crops))
+        gallery, contract = StreamGallery(self.galleries, gallery_id, threshold=None), self.pipeline.contract
+        found = gallery.search(self.pipeline.embed_crops(crops), contract)
         return {each.subject_id for each in found if each is not None and each.similarity >= each.threshold}
 
     def _enrollment(self, data: bytes) -> Enrollment | str:

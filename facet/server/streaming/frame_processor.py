@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
 
 from facet.runtime.pictures import PictureError
 from facet.server.scheduling.work import Work
@@ -13,7 +17,7 @@ from facet.server.streaming.latest_frame import Frame
 from facet.server.streaming.perception import FramePerception, StreamGallery
 from facet.server.wire import convert
 from facet.server.wire.errors import field_at_fault
-from facet.tracking.records import SettledTrack, Track, TrackerSettings
+from facet.tracking.records import ContractReplaced, SettledTrack, StepResult, Track, TrackerSettings
 from facet.tracking.tracker import StreamTracker
 from facet.v1 import recognition_service_pb2 as pb
 from gallery.errors import StorageError
@@ -101,12 +105,11 @@ class FrameProcessor:
             self._undecoded()
             raise
         self.pixels = picture.shape[0] * picture.shape[1]
-        perception = FramePerception(self._pipeline, self._gallery, work, self._include_objects)
         turn = self._camera_turn.of(picture.pixels, frame.time, work)
         if turn != self._turn:
             self._turn = turn
             self._tracker.turned()
-        step = self._tracker.step(turned(picture.pixels, turn), frame.time, perception)
+        step = self._step(turned(picture.pixels, turn), frame.time, work)
         if step.settled:
             seen = sum(track.face_box is not None for track in step.tracks)
             self._record(step.settled, seen, self._gallery.templates_compared)
@@ -124,6 +127,15 @@ class FrameProcessor:
         )
         self._mark(response.events)
         return ProcessedFrame(response, step.gallery_error)
+
+    def _step(self, picture: NDArray[np.uint8], time: float, work: Work) -> StepResult:
+        """Track the people in a frame with the gallery's model; again if the gallery is given another one meanwhile."""
+        while True:
+            perception = FramePerception(
+                self._pipeline, self._gallery, work, self._include_objects, self._gallery.contract()
+            )
+            with suppress(ContractReplaced):
+                return self._tracker.step(picture, time, perception)
 
     def end_tracks(self) -> list[pb.TrackEvent]:
         """End all tracks: the events that were not answered yet, then LEFT for each track. No frame follows."""

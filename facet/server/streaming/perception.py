@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from facet.server.scheduling.work import Work
 from facet.server.streaming.threshold import stream_threshold
 from facet.tracking.decision import Match
-from facet.tracking.records import FrameDetections, GalleryUnavailable
+from facet.tracking.records import ContractReplaced, FrameDetections, GalleryUnavailable
 from gallery.corrections.told_apart import nearest_told_apart
 from gallery.errors import ContractMismatch, GalleryNotFound, SubjectNotFound
 from gallery.galleries import Galleries
@@ -27,8 +27,8 @@ _CANDIDATES = 3
 class StreamGallery:
     """The gallery that a stream searches.
 
-    Every method raises :class:`facet.tracking.records.GalleryUnavailable` if the gallery does not exist or belongs to
-    another embedding model.
+    Every method but :meth:`contract` raises :class:`facet.tracking.records.GalleryUnavailable` if the gallery does not
+    exist or belongs to a model that is not loaded.
 
     Args:
         galleries: all galleries.
@@ -38,21 +38,45 @@ class StreamGallery:
 
     Attributes:
         templates_compared: the number of templates that the last search compared; 0 before.
+
+    Raises:
+        GalleryNotFound: the gallery does not exist.
+        ContractMismatch: it belongs to a model that is not loaded.
     """
 
     def __init__(self, galleries: Galleries, gallery_id: str, *, threshold: float | None) -> None:
         self._galleries = galleries
         self._gallery_id = gallery_id
         self._threshold = threshold
+        self._contract = galleries.search_contract(gallery_id)
         self._cached_threshold: tuple[Hashable, float] | None = None
         self.templates_compared = 0
 
-    def search(self, embeddings: NDArray[np.float32]) -> list[Match | None]:
-        """Search the best subject for each embedding ``(n, d)``; ``None`` if the gallery is empty."""
+    def contract(self) -> str:
+        """The embedding contract by which a search begins now; the last one while the gallery is unavailable."""
+        with suppress(GalleryNotFound, ContractMismatch):
+            self._contract = self._galleries.search_contract(self._gallery_id)
+        return self._contract
+
+    def search(self, embeddings: NDArray[np.float32], contract: str) -> list[Match | None]:
+        """Search the best subject for each embedding ``(n, d)`` of a contract; ``None`` if the gallery is empty.
+
+        Raises:
+            ContractReplaced: the gallery has embeddings of another contract now, and none of this one.
+        """
         with _available():
-            found = self._galleries.search(
-                self._gallery_id, embeddings, top_k=_CANDIDATES, threshold=self._current_threshold()
-            )
+            try:
+                found = self._galleries.search(
+                    self._gallery_id,
+                    embeddings,
+                    top_k=_CANDIDATES,
+                    threshold=self._threshold_of(contract),
+                    contract=contract,
+                )
+            except ContractMismatch as error:
+                if self._galleries.search_contract(self._gallery_id) == contract:
+                    raise
+                raise ContractReplaced from error
             distinct = self._galleries.distinct_pairs(self._gallery_id)
         self.templates_compared = found[0].templates_compared if found else 0
         return [_match(each, distinct) for each in found]
@@ -70,7 +94,7 @@ class StreamGallery:
     def threshold(self) -> float:
         """The threshold of the next search, [-1, 1]."""
         with _available():
-            return self._current_threshold()
+            return self._threshold_of(self.contract())
 
     def _is_enrolled(self, subject_id: str) -> bool:
         try:
@@ -79,13 +103,13 @@ class StreamGallery:
             return False
         return True
 
-    def _current_threshold(self) -> float:
+    def _threshold_of(self, contract: str) -> float:
         if self._threshold is not None:
             return self._threshold
-        revision = self._galleries.revision(self._gallery_id)
+        revision = contract, self._galleries.revision(self._gallery_id)
         if self._cached_threshold is None or self._cached_threshold[0] != revision:
             gallery = self._galleries.get_gallery(self._gallery_id)
-            self._cached_threshold = revision, stream_threshold(gallery)
+            self._cached_threshold = revision, stream_threshold(gallery.under(contract))
         return self._cached_threshold[1]
 
 
@@ -98,12 +122,14 @@ class FramePerception:
         gallery: the gallery to search.
         work: the work on the frame.
         include_objects: whether all objects are wanted, not only what finding persons needs.
+        contract: the embedding contract by which the gallery is searched.
     """
 
     pipeline: FacePipeline
     gallery: StreamGallery
     work: Work
     include_objects: bool
+    contract: str
 
     def detect(self, picture: NDArray[np.uint8]) -> FrameDetections:
         """See :class:`facet.tracking.records.Perception`."""
@@ -112,12 +138,12 @@ class FramePerception:
 
     def embed(self, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """See :class:`facet.tracking.records.Perception`."""
-        return self.pipeline.embed_crops(crops, self.work)
+        return self.pipeline.embed_crops(crops, self.work, contract=self.contract)
 
     def search(self, embeddings: NDArray[np.float32]) -> list[Match | None]:
         """See :class:`facet.tracking.records.Perception`."""
         with self.work.stage("search"):
-            return self.gallery.search(embeddings)
+            return self.gallery.search(embeddings, self.contract)
 
     def revision(self) -> Hashable:
         """See :class:`facet.tracking.records.Perception`."""

@@ -97,7 +97,7 @@ class Streams:
             ShuttingDown: the server accepts no more frames.
         """
         settings = await self._settings(requests)
-        processor = self._processor(settings)
+        processor = await asyncio.to_thread(self._processor, settings)
         work = partial(begin, Priority.BATCH if settings.lossless else Priority.LIVE)
         latest = LatestFrame(lossless=settings.lossless)
         reading = asyncio.ensure_future(self._read(requests, latest))
@@ -141,7 +141,6 @@ class Streams:
         interval = settings.detection_interval if settings.HasField("detection_interval") else None
         settings.detection_interval = validate.detection_interval(interval, "settings.detection_interval")
         convert.turn(settings.turn, "settings.turn")
-        await asyncio.to_thread(self._galleries.search_contract, settings.gallery_id)
         return settings
 
     def _processor(self, settings: pb.StreamSettings) -> FrameProcessor:

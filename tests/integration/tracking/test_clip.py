@@ -53,6 +53,10 @@ class EnrolledFaces:
     def embed(self, crops: Sequence[Picture]) -> NDArray[np.float32]:
         return self.pipeline.embed_crops(crops)
 
+    @property
+    def contract(self) -> Hashable:
+        return self.pipeline.contract
+
     def search(self, embeddings: NDArray[np.float32]) -> list[Match | None]:
         found: list[Match | None] = []
         for embedding in embeddings:

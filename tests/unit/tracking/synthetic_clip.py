@@ -1,6 +1,9 @@
 """Synthetic clips for the tracker: each person is a patch of one colour.
 
 :class:`FakePerception` detects the people that a test has placed, and embeds a patch by its colour.
+
+It has two models, of the contracts "first" and "second". To each, a person looks as the next one does to the other: who
+compares embeddings of both finds the wrong name.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from numpy.typing import NDArray
 from detector.yolo import Detections
 from facet.tracking.decision import Match
 from facet.tracking.records import (
+    ContractReplaced,
     EventKind,
     FrameDetections,
     GalleryUnavailable,
@@ -35,6 +39,8 @@ COLOURS = dict(
     )
 )
 VECTORS = dict(zip(NAMES, np.eye(len(NAMES), 8, dtype=np.float32), strict=True))
+SECOND_VECTORS = dict(zip(NAMES, (VECTORS[name] for name in (*NAMES[1:], NAMES[0])), strict=True))
+MODELS = {"first": VECTORS, "second": SECOND_VECTORS}
 LANDMARKS = np.array([[0.3, 0.4], [0.7, 0.4], [0.5, 0.6], [0.35, 0.8], [0.65, 0.8]], np.float32)
 RATE = 15
 APPEARED, IDENTIFIED, CHANGED = EventKind.APPEARED, EventKind.IDENTIFIED, EventKind.CHANGED
@@ -73,6 +79,12 @@ class FakePerception:
     unavailable_from: str = "revision"
     detections: int = 0
     searches: int = 0
+    contract: str = "first"
+    templates: dict[str, dict[str, NDArray[np.float32]]] = field(
+        default_factory=lambda: {contract: dict(vectors) for contract, vectors in MODELS.items()}
+    )
+    replaced: bool = False
+    batches: list[int] = field(default_factory=list)
 
     def detect(self, picture: NDArray[np.uint8]) -> FrameDetections:
         self._fail("detect")
@@ -95,15 +107,19 @@ class FakePerception:
 
     def embed(self, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         self._fail("embed")
-        return np.stack([VECTORS[_whose(crop)] for crop in crops])
+        self.batches.append(len(crops))
+        return np.stack([MODELS[self.contract][_whose(crop)] for crop in crops])
 
     def search(self, embeddings: NDArray[np.float32]) -> list[Match | None]:
         self._fail("search")
         self._need_gallery()
+        if self.replaced:
+            raise ContractReplaced
         self.searches += 1
+        templates = self.templates[self.contract]
         found: list[Match | None] = []
         for embedding in embeddings:
-            best = sorted(((float(embedding @ VECTORS[name]), name) for name in self.subjects), reverse=True)
+            best = sorted(((float(embedding @ templates[name]), name) for name in self.subjects), reverse=True)
             match: Match | None = None
             for likeness, name in reversed(best):
                 match = Match(name, name.title(), likeness, 0.34, match.similarity if match else -1.0, match)

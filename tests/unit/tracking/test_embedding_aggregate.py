@@ -73,3 +73,24 @@ def test_a_merged_aggregate_has_the_samples_of_both(aggregate: EmbeddingAggregat
     aggregate.merge(other)
     assert aggregate.sample_count == 2
     assert similarity(aggregate, other) > 0.99
+
+
+def test_the_crops_of_the_best_samples_are_kept() -> None:
+    aggregate = EmbeddingAggregate(AggregateSettings(max_samples=4, max_crops=2))
+    assert aggregate.crops(9) == []
+    for quality in (0.2, 0.9, 0.3, 0.8, 0.7):
+        aggregate.add(Sample(ANNE, quality, np.full((112, 112, 3), 100 * quality, np.uint8)))
+    assert [int(crop[0, 0, 0]) for crop in aggregate.crops(9)] == [90, 80]
+    assert [int(crop[0, 0, 0]) for crop in aggregate.crops(1)] == [90]
+
+
+def test_after_a_change_of_the_model_only_what_it_has_embedded_counts(aggregate: EmbeddingAggregate) -> None:
+    for quality in (0.2, 0.9, 0.3, 0.8):
+        aggregate.add(Sample(ANNE, quality, np.zeros((112, 112, 3), np.uint8)))
+    anew = direction(0, 0, 1)[:4]  # of another dimension
+    aggregate.embed_anew([anew, anew])
+    assert aggregate.sample_count == 2
+    assert aggregate.total_quality == pytest.approx(0.9 + 0.8)
+    assert aggregate.mean == pytest.approx(anew)
+    aggregate.add(Sample(anew, 0.1))
+    assert aggregate.sample_count == 3
