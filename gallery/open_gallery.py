@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Hashable, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -97,6 +97,8 @@ class OpenGallery:
         change_lock: held by a thread that changes the gallery.
         refresh_lock: held by a thread that asks the store again.
         expiry_lock: held by a thread that removes from the index what has expired.
+        on_gone: told the gallery, and subjects that were deleted, were merged into others, or have expired. It must not
+            raise, and must not use the gallery: the caller holds its locks.
     """
 
     gallery_id: str
@@ -113,6 +115,7 @@ class OpenGallery:
     change_lock: threading.Lock = field(default_factory=threading.Lock)
     refresh_lock: threading.Lock = field(default_factory=threading.Lock)
     expiry_lock: threading.Lock = field(default_factory=threading.Lock)
+    on_gone: Callable[[str, Collection[str]], None] = lambda _, __: None
 
     @property
     def revision(self) -> Hashable:
@@ -124,12 +127,18 @@ class OpenGallery:
         for index in self.indexes.values():
             index.remove(gone)
         self.distinct = self.distinct.without(gone.subject_ids)
+        self.on_gone(self.gallery_id, gone.subject_ids)
 
     def forget_subject(self, subject_id: str) -> None:
         """Remove a subject that was deleted or has expired; the indexes may lack it already."""
+        self.remove_subject(subject_id)
+        self.distinct = self.distinct.without((subject_id,))
+
+    def remove_subject(self, subject_id: str) -> None:
+        """Remove a subject that was deleted, has expired, or was merged into another one."""
         for index in self.indexes.values():
             index.remove_subject(subject_id)
-        self.distinct = self.distinct.without((subject_id,))
+        self.on_gone(self.gallery_id, (subject_id,))
 
     def index_for(self, contract: str) -> Index:
         """Return the index, for embeddings of a contract; see :meth:`search_by`."""

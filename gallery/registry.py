@@ -6,7 +6,7 @@ import math
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from types import MappingProxyType
 
@@ -43,6 +43,11 @@ class GalleryRegistry:
 
     Raises:
         StorageError: the store cannot be read, or has embeddings of another dimension under this contract.
+
+    Attributes:
+        on_shown: told a gallery, and the settings that its searches go by from now on; ``None`` if it was closed.
+        on_gone: told subjects that leave a gallery; see :class:`gallery.open_gallery.OpenGallery`, also for what both
+            must not do.
     """
 
     def __init__(
@@ -63,6 +68,8 @@ class GalleryRegistry:
         self.dimensions: Mapping[str, int] = {contract: dimension} | dict(further)
         """The contracts of the server's models, the first one first, with the dimensions of their embeddings."""
         self._galleries: dict[str, OpenGallery] = {}
+        self.on_shown: Callable[[str, SearchSettings | None], None] = lambda _, __: None
+        self.on_gone: Callable[[str, Collection[str]], None] = lambda _, __: None
         self.create_lock = threading.Lock()
         """Held while a gallery is created or deleted, here and in the store."""
         after = ""
@@ -171,6 +178,7 @@ class GalleryRegistry:
             math.inf,
             next_expiry,
             DistinctPairs(self._store.distinct_pairs(gallery.gallery_id)),
+            on_gone=self._gone,
         )
         if filled is None:
             opened.fresh_until = time.monotonic() + REFRESH_SECONDS
@@ -188,15 +196,16 @@ class GalleryRegistry:
         dimensions = self._dimensions(settings)
         if dimensions.keys() == opened.indexes.keys():
             opened.settings = settings
-            return
-        indexes = {
-            contract: opened.indexes.get(contract) or self._index(opened, gallery, contract, dimension)
-            for contract, dimension in dimensions.items()
-        }
-        # A search that began before finds the index of its contract as long as the gallery has it.
-        opened.indexes = dict(opened.indexes) | indexes
-        opened.settings = settings
-        opened.indexes = indexes
+        else:
+            indexes = {
+                contract: opened.indexes.get(contract) or self._index(opened, gallery, contract, dimension)
+                for contract, dimension in dimensions.items()
+            }
+            # A search that began before finds the index of its contract as long as the gallery has it.
+            opened.indexes = dict(opened.indexes) | indexes
+            opened.settings = settings
+            opened.indexes = indexes
+        self.on_shown(gallery.gallery_id, settings)
 
     def add_created(self, gallery: Gallery, filled: Mapping[str, MemoryIndex] | None = None) -> None:
         """Open a gallery that was just stored; if that fails, it is there all the same, and is opened when it is used.
@@ -209,6 +218,10 @@ class GalleryRegistry:
     def remove(self, gallery_id: str) -> None:
         """Close a gallery that is no longer in the store."""
         self._galleries.pop(gallery_id, None)
+        self.on_shown(gallery_id, None)
+
+    def _gone(self, gallery_id: str, subject_ids: Collection[str]) -> None:
+        self.on_gone(gallery_id, subject_ids)
 
     def _refreshed(self, found: OpenGallery) -> OpenGallery:
         settings, distinct = found.settings, found.distinct

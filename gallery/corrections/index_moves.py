@@ -31,7 +31,7 @@ class IndexMoves:
         self, opened: OpenGallery, wanted: Rearrangement, faces: Sequence[StoredFace], display_name: str
     ) -> None:
         self._wanted = wanted
-        self._indexes = tuple(opened.indexes.values())
+        self._opened = opened
         new_ids = {each.template_id: each.new_id for each in wanted.moved}
         self._added: list[tuple[Index, EmbeddedTemplates]] = []
         for contract, index in opened.indexes.items():
@@ -60,12 +60,12 @@ class IndexMoves:
         """Move the templates."""
         for index, added in self._added:
             index.add(added)
-        for index in self._indexes:
-            if self._wanted.is_removed:
-                index.remove_subject(self._wanted.from_subject_id)
-            else:
-                for each in self._wanted.moved:
-                    index.remove_template(self._wanted.from_subject_id, each.template_id)
+        if self._wanted.is_removed:
+            self._opened.remove_subject(self._wanted.from_subject_id)
+            return
+        for index in self._opened.indexes.values():
+            for each in self._wanted.moved:
+                index.remove_template(self._wanted.from_subject_id, each.template_id)
 
 
 def _embedding(face: StoredFace, *, is_own: bool) -> NDArray[np.float32] | None:

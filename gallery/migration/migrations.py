@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,7 +23,8 @@ from gallery.errors import (
     ThresholdNotChosen,
 )
 from gallery.etags import new_etag
-from gallery.open_gallery import OpenGallery
+from gallery.migration.shadowing import ModelRoles, Shadowing
+from gallery.open_gallery import OpenGallery, SearchSettings
 from gallery.records.galleries import Gallery, GalleryChange
 from gallery.records.migrations import MODEL_DIGITS, Migration, MigrationEnd, ModelVersion, ThresholdSettings
 from gallery.records.templates import StoredFace
@@ -147,15 +148,56 @@ class Migrations:
 
         Raises:
             MigrationEnding: the migration is ending.
+            ModelNotLoaded: a share above 0 is to be searched, and one of the models is not loaded.
         """
         with self._registry.changing(gallery_id) as opened:
-            _, migration = self._migrating(gallery_id)
+            gallery, migration = self._migrating(gallery_id)
+            if shadow_share:
+                for model in (migration.source, migration.target):
+                    self.need_loaded(gallery, model.contract)
             if threshold is not None:
                 chosen = ThresholdSettings(rounded_threshold(threshold), ThresholdSource.CALLER)
                 migration = migration.with_other(replace(chosen, calibration=migration.other.calibration))
             if shadow_share is not None:
                 migration = replace(migration, shadow_share=shadow_share)
             return self._change(opened, GalleryChange(migration=migration))
+
+    def shadowing(self, gallery_id: str) -> Shadowing | None:
+        """Return how searches of a gallery are compared with the other model; asks the store as often as a search.
+
+        ``None`` if they cannot be: the gallery is not being migrated, or one of the models is not loaded.
+        """
+        settings = self._registry.find(gallery_id).settings
+        is_loaded = self._registry.dimensions.keys() >= settings.contracts.keys()
+        return Shadowing.of(settings) if is_loaded else None
+
+    def roles(self, gallery_id: str) -> ModelRoles:
+        """Return which of the models of a migration searches.
+
+        Raises:
+            MigrationEnding: the migration is ending.
+        """
+        gallery, _ = self._migrating(gallery_id)
+        found = Shadowing.of(SearchSettings.of(gallery))
+        assert found is not None  # noqa: S101 - it is being migrated
+        return found.roles
+
+    def watch(
+        self, shown: Callable[[str, ModelRoles | None], None], gone: Callable[[str, Collection[str]], None]
+    ) -> None:
+        """Tell somebody of everything that ends the comparison of two models, or that it must forget.
+
+        Args:
+            shown: told a gallery and its models, maybe the same as before; ``None`` if it is not being migrated, or was
+                deleted.
+            gone: told a gallery and subjects that were deleted, were merged into others, or have expired.
+        """
+
+        def settings_shown(gallery_id: str, settings: SearchSettings | None) -> None:
+            found = None if settings is None else Shadowing.of(settings)
+            shown(gallery_id, None if found is None else found.roles)
+
+        self._registry.on_shown, self._registry.on_gone = settings_shown, gone
 
     def switch(
         self,
