@@ -50,7 +50,9 @@ from facet.server.services.duplicates import DuplicateSearches
 from facet.server.services.galleries import GalleryServicer
 from facet.server.services.recognition import RecognitionServicer
 from facet.server.services.server_info import ServerServicer
+from facet.server.services.shadow import ShadowReports
 from facet.server.services.transfer import Transfers
+from facet.server.shadow.shadow import Shadow
 from facet.server.stores import open_store
 from facet.server.streaming.batches import Batches
 from facet.server.streaming.streams import Streams
@@ -138,6 +140,7 @@ class Server:
             ModelVersion(model.contract, model.name, model.sha256, model.dimension)
             for model in self.pipeline.embedding_models.values()
         ]
+        self._shadow = Shadow(self.pipeline, self._galleries, keep_crops=config.enrollment.keep_crops)
         self._erasures = ErasureWatch(self._galleries.erasures, self._audit or NoAudit())
         self._expired = ExpiredEraser(
             self._galleries, config.gallery.erase_expired_seconds, self._audit or NoAudit(), rising
@@ -215,6 +218,7 @@ class Server:
         )
         self._add_services(self._server, self._workers, self._batches, self._streams)
         self._open_metrics(self._workers)
+        self._shadow.start(self._workers)
         audit: Audit = self._audit or NoAudit()
         self._access.start(lambda changes: audit.note("callers_changed", "", "", **changes))
         self._expired.start()
@@ -252,6 +256,7 @@ class Server:
             await self._calls.drain(self._config.server.drain_seconds)
             # Still open: health watches, which never end, and responses being sent.
             await self._server.stop(_FLUSH_SECONDS)
+            await self._shadow.stop()
             await asyncio.to_thread(self._workers.close)
             await self._readiness.stop()
             await self._access.stop()
@@ -295,6 +300,7 @@ class Server:
         registry.register(self._readiness)
         registry.register(self._expired)
         registry.register(self._erasures)
+        registry.register(self._shadow)
         registry.register(self._observations)
         registry.register(self._drift)
         registry.register(self._estimates)
@@ -320,6 +326,7 @@ class Server:
             batches,
             streams,
             self._recorder,
+            self._shadow,
             limits,
             config.verification.threshold,
             answer_ids,
@@ -347,6 +354,7 @@ class Server:
             config.enrollment,
             answer_ids,
             outcomes,
+            ShadowReports(self._shadow, galleries),
         )
         add_GalleryServiceServicer_to_server(gallery, server)
         about = ServerServicer(config, pipeline, workers, self._telemetry, AuditEntries(self._audit), self._drift)

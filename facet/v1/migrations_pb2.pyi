@@ -787,8 +787,9 @@ Global___GetShadowReportRequest: _TypeAlias = GetShadowReportRequest  # noqa: Y0
 
 @_typing.final
 class GetShadowReportResponse(_message.Message):
-    """Response of GetShadowReport: identifications that were searched with both models since the share was set, or since the
-    server started. Intervals are 95 %, over faces.
+    """Response of GetShadowReport: identifications that this server searched with both models. Counting begins when the server
+    starts, and anew when the models change roles, when one of the two thresholds or mean_of_best changes, and with reset.
+    Requests that name a threshold are not compared, nor are faces that are refused for their quality, nor streams.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -811,10 +812,14 @@ class GetShadowReportResponse(_message.Message):
     SERVING_COST_FIELD_NUMBER: _builtins.int
     SHADOW_COST_FIELD_NUMBER: _builtins.int
     DISAGREEMENTS_FIELD_NUMBER: _builtins.int
+    INDEPENDENT_FACES_FIELD_NUMBER: _builtins.int
+    NOT_EMBEDDED_FIELD_NUMBER: _builtins.int
     faces: _builtins.int
-    """The faces that were compared."""
+    """The faces that both could decide about: the five kinds of decisions together."""
     dropped: _builtins.int
-    """Identifications that were chosen for a comparison and dropped, because the server had more urgent work."""
+    """Identifications that were chosen for a comparison and dropped, because the server had more urgent work, or because the
+    comparison failed.
+    """
     same_subject: _builtins.int
     """Both decided for the same subject."""
     both_unknown: _builtins.int
@@ -828,9 +833,15 @@ class GetShadowReportResponse(_message.Message):
     agreement: _builtins.float
     """The share of faces with the same decision, in [0, 1]."""
     agreement_low: _builtins.float
-    """The lower end of its interval."""
+    """The lower end of its 95 % interval, over independent_faces. Without a face the interval is 0 to 1."""
     agreement_high: _builtins.float
     """The upper end of its interval."""
+    independent_faces: _builtins.int
+    """How many independent faces they are worth: the faces of one subject, and strangers in one picture, count as one, as if
+    all had the same outcome.
+    """
+    not_embedded: _builtins.int
+    """Faces of subjects without an embedding of the other model. They are in no other count."""
     @_builtins.property
     def serving_model(self) -> Global___MigrationModel:
         """The model that answered."""
@@ -841,7 +852,7 @@ class GetShadowReportResponse(_message.Message):
 
     @_builtins.property
     def since(self) -> _timestamp_pb2.Timestamp:
-        """When the first comparison was made. Unset if there was none."""
+        """When counting began: when the first identification was compared, or dropped. Unset if there was none."""
 
     @_builtins.property
     def serving_similarity(self) -> Global___SimilaritySummary:
@@ -861,7 +872,7 @@ class GetShadowReportResponse(_message.Message):
 
     @_builtins.property
     def disagreements(self) -> _containers.RepeatedCompositeFieldContainer[Global___ShadowDisagreement]:
-        """The latest disagreements, at most 100, the newest first."""
+        """The latest disagreements, at most 100, the newest first. One that names a subject who has left the gallery is dropped."""
 
     def __init__(
         self,
@@ -884,10 +895,12 @@ class GetShadowReportResponse(_message.Message):
         serving_cost: Global___ShadowCost | None = ...,
         shadow_cost: Global___ShadowCost | None = ...,
         disagreements: _abc.Iterable[Global___ShadowDisagreement] | None = ...,
+        independent_faces: _builtins.int = ...,
+        not_embedded: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["serving_cost", b"serving_cost", "serving_model", b"serving_model", "serving_similarity", b"serving_similarity", "shadow_cost", b"shadow_cost", "shadow_model", b"shadow_model", "shadow_similarity", b"shadow_similarity", "since", b"since"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreement", b"agreement", "agreement_high", b"agreement_high", "agreement_low", b"agreement_low", "both_unknown", b"both_unknown", "different_subjects", b"different_subjects", "disagreements", b"disagreements", "dropped", b"dropped", "faces", b"faces", "only_serving", b"only_serving", "only_shadow", b"only_shadow", "same_subject", b"same_subject", "serving_cost", b"serving_cost", "serving_model", b"serving_model", "serving_similarity", b"serving_similarity", "shadow_cost", b"shadow_cost", "shadow_model", b"shadow_model", "shadow_similarity", b"shadow_similarity", "since", b"since"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreement", b"agreement", "agreement_high", b"agreement_high", "agreement_low", b"agreement_low", "both_unknown", b"both_unknown", "different_subjects", b"different_subjects", "disagreements", b"disagreements", "dropped", b"dropped", "faces", b"faces", "independent_faces", b"independent_faces", "not_embedded", b"not_embedded", "only_serving", b"only_serving", "only_shadow", b"only_shadow", "same_subject", b"same_subject", "serving_cost", b"serving_cost", "serving_model", b"serving_model", "serving_similarity", b"serving_similarity", "shadow_cost", b"shadow_cost", "shadow_model", b"shadow_model", "shadow_similarity", b"shadow_similarity", "since", b"since"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -977,11 +990,11 @@ class ShadowDisagreement(_message.Message):
 
     @_builtins.property
     def serving(self) -> _recognition_service_pb2.Identification:
-        """The decision of the model that answered."""
+        """The decision of the model that answered, with its best candidate only."""
 
     @_builtins.property
     def shadow(self) -> _recognition_service_pb2.Identification:
-        """The decision of the other one."""
+        """That of the other one."""
 
     def __init__(
         self,

@@ -22,6 +22,8 @@ class Priority(Enum):
     """The caller waits, and can wait a little longer."""
     BATCH = 2.0
     """One of many."""
+    BACKGROUND = 5.0
+    """Nobody waits for it. It gets a thread when no other work runs, or when it has waited for its handicap."""
 
 
 @dataclass(slots=True)

@@ -26,11 +26,13 @@ from facet.server.services.calibration import Calibrations
 from facet.server.services.duplicates import DuplicateSearches
 from facet.server.services.migrations import MigrationServicer
 from facet.server.services.pictures import Context, analyze_and_align, begin, only_face
+from facet.server.services.shadow import ShadowReports
 from facet.server.services.transfer import Transfers
 from facet.server.streaming.batches import Batches, outcome
 from facet.server.wire import convert, erasures, terms, validate
 from facet.server.wire.errors import field_at_fault
 from facet.v1 import gallery_service_pb2 as pb
+from facet.v1 import migrations_pb2 as migrations_pb
 from facet.v1 import observations_pb2 as observations_pb
 from facet.v1.types_pb2 import SEARCH_THOROUGH
 from gallery.errors import ContractMismatch
@@ -66,6 +68,7 @@ class GalleryServicer(MigrationServicer):
         config: quality limits of enrolment, and whether face crops are stored.
         answer_ids: gives answers their ids.
         outcomes: what clients said about answers.
+        shadow: reports how the models of a migration agree.
     """
 
     def __init__(
@@ -81,6 +84,7 @@ class GalleryServicer(MigrationServicer):
         config: EnrollmentConfig,
         answer_ids: AnswerIds,
         outcomes: Outcomes,
+        shadow: ShadowReports,
     ) -> None:
         self._pipeline = pipeline
         self._workers = workers
@@ -93,6 +97,7 @@ class GalleryServicer(MigrationServicer):
         self._config = config
         self._answer_ids = answer_ids
         self._outcomes = outcomes
+        self._shadow = shadow
 
     async def CreateGallery(self, request: pb.CreateGalleryRequest, context: Context) -> pb.CreateGalleryResponse:
         """See the proto."""
@@ -353,6 +358,12 @@ class GalleryServicer(MigrationServicer):
     async def ListOutcomes(self, request: pb.ListOutcomesRequest, context: Context) -> pb.ListOutcomesResponse:
         """See the proto."""
         return await self._outcomes.list(request)
+
+    async def GetShadowReport(
+        self, request: migrations_pb.GetShadowReportRequest, context: Context
+    ) -> migrations_pb.GetShadowReportResponse:
+        """See the proto."""
+        return await self._shadow.report(request)
 
     def _gallery(self, gallery: Gallery) -> pb.Gallery:
         statuses = [self._galleries.calibrator.status(gallery.under(each)) for each in gallery.contracts]

@@ -7,6 +7,7 @@ from itertools import compress
 
 from facet.server.scheduling.work import Work
 from facet.server.services.pictures import Choice, analyze_and_align
+from facet.server.shadow.shadow import Searched
 from facet.server.wire import convert, validate
 from facet.v1 import recognition_service_pb2 as pb
 from gallery.errors import ContractMismatch
@@ -38,6 +39,7 @@ def identify(
     thorough: bool = False,
     distinct_subjects: bool = False,
     record: Record | None = None,
+    searched: Searched | None = None,
 ) -> Turns[pb.IdentifyResponse]:
     """Identify the people in a picture, on a worker's thread.
 
@@ -57,6 +59,8 @@ def identify(
         thorough: whether to find faces that are small in a large picture.
         distinct_subjects: whether a subject is given to one face at most, the most similar one.
         record: told the faces, the answers to them, and the number of faces in the picture.
+        searched: told the contract of the model that the gallery was searched with, the faces that were searched, and
+            the gallery's answers.
 
     Returns:
         the response without timings.
@@ -80,21 +84,21 @@ def identify(
     answers = [refused] * len(faces)
     compared = list(compress(range(len(faces)), fit))
     if any(fit):
-        found = iter(
-            (
-                yield from search_by_gallery(
-                    pipeline,
-                    galleries,
-                    list(compress(faces, fit)),
-                    work,
-                    gallery_id=gallery_id,
-                    top_k=top_k,
-                    threshold=threshold,
-                    distinct_subjects=distinct_subjects,
-                )
-            )
+        fit_faces = list(compress(faces, fit))
+        contract, found = yield from search_by_gallery(
+            pipeline,
+            galleries,
+            fit_faces,
+            work,
+            gallery_id=gallery_id,
+            top_k=top_k,
+            threshold=threshold,
+            distinct_subjects=distinct_subjects,
         )
-        answers = [next(found) if is_fit else refused for is_fit in fit]
+        if searched is not None:
+            searched(contract, fit_faces, found)
+        each = iter(found)
+        answers = [next(each) if is_fit else refused for is_fit in fit]
     if record is not None:
         record(faces, answers, len(analysis.faces))
     response.faces.extend(
@@ -114,11 +118,14 @@ def search_by_gallery(
     top_k: int,
     threshold: float | None,
     distinct_subjects: bool,
-) -> Turns[Sequence[Identification]]:
+) -> Turns[tuple[str, Sequence[Identification]]]:
     """Embed faces with the model of a gallery, and search it; yields between batches of faces.
 
     A search ends with the model that it began with, although the gallery is switched to another one in the meantime.
     Only if the embeddings of the first one were dropped since, it begins again.
+
+    Returns:
+        the contract of the model, and the answers.
 
     Raises:
         RequestExpired: the request's deadline has passed, or it was cancelled.
@@ -130,7 +137,7 @@ def search_by_gallery(
         work.check()
         try:
             with work.stage("search"):
-                return galleries.search(
+                return contract, galleries.search(
                     gallery_id,
                     probes,
                     top_k=top_k,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from functools import partial
 
@@ -17,6 +18,7 @@ from facet.server.scheduling.work import Priority, Work
 from facet.server.scheduling.workers import Workers
 from facet.server.services.identification import identify
 from facet.server.services.pictures import Choice, Context, analyze_and_align, begin, only_face
+from facet.server.shadow.shadow import Shadow
 from facet.server.streaming.batches import Batches, outcome
 from facet.server.streaming.streams import Streams
 from facet.server.wire import convert, validate
@@ -43,6 +45,7 @@ class RecognitionServicer(RecognitionServiceServicer):
         batches: answers IdentifyBatch.
         streams: answers IdentifyStream.
         recorder: counts the answers of Identify and IdentifyBatch.
+        shadow: compares some of these answers with those of another model.
         limits: minimum quality of a face to identify.
         threshold: minimum similarity of Verify, for requests without a threshold.
         answer_ids: gives answers their ids.
@@ -57,6 +60,7 @@ class RecognitionServicer(RecognitionServiceServicer):
         batches: Batches,
         streams: Streams,
         recorder: Recorder,
+        shadow: Shadow,
         limits: QualityLimits,
         threshold: float,
         answer_ids: AnswerIds,
@@ -68,6 +72,7 @@ class RecognitionServicer(RecognitionServiceServicer):
         self._batches = batches
         self._streams = streams
         self._recorder = recorder
+        self._shadow = shadow
         self._limits = limits
         self._threshold = threshold
         self._answer_ids = answer_ids
@@ -199,10 +204,14 @@ class RecognitionServicer(RecognitionServiceServicer):
         top_k = validate.top_k(request.top_k if request.HasField("top_k") else None)
         threshold = validate.similarity(request.threshold) if request.HasField("threshold") else None
         caller_id, caller = identity.current().id, source_of_call()
+        answering = asyncio.current_task()
 
         def turns() -> Turns[pb.IdentifyResponse]:
             self._galleries.search_contract(gallery_id)
             record = partial(self._recorder.picture, gallery_id, caller_id, self._galleries.threshold(gallery_id))
+            searched = None
+            if threshold is None and answering is not None:  # a threshold of the caller is one for this model only
+                searched = self._shadow.choose(gallery_id, answering, work, distinct_subjects=request.distinct_subjects)
             try:
                 response = yield from identify(
                     self._pipeline,
@@ -218,6 +227,7 @@ class RecognitionServicer(RecognitionServiceServicer):
                     distinct_subjects=request.distinct_subjects,
                     thorough=thorough,
                     record=record,
+                    searched=searched,
                 )
             except PictureError:
                 self._recorder.undecoded(gallery_id, caller_id)

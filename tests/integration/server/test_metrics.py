@@ -157,7 +157,7 @@ def test_decisions_faces_queue_galleries_and_process_are_exported(
     assert of(values, "facet_workers") >= 1
     assert of(values, "facet_queue_max") == 32
     assert {labels for name, labels in values if name == "facet_queue_waiting"} == {
-        frozenset({("priority", priority)}) for priority in ("live", "enrollment", "batch")
+        frozenset({("priority", priority)}) for priority in ("live", "enrollment", "batch", "background")
     }
     assert of(values, "facet_gallery_subjects", gallery=GALLERY) == 1
     assert of(values, "facet_gallery_templates", gallery=GALLERY) == 1

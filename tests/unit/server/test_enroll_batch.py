@@ -25,7 +25,9 @@ class Call:
 async def test_a_client_that_does_not_read_answers_is_not_read_from() -> None:
     workers, batches = Workers(threads=1, max_queue=1), Batches(places=2, stall_seconds=60)
     # items without a gallery id are refused before models or galleries are used
-    servicer = GalleryServicer(NONE, workers, NONE, NONE, NONE, NONE, NONE, batches, EnrollmentConfig(), NONE, NONE)
+    servicer = GalleryServicer(
+        NONE, workers, NONE, NONE, NONE, NONE, NONE, batches, EnrollmentConfig(), NONE, NONE, NONE
+    )
     sent = 0
 
     async def requests() -> AsyncIterator[pb.EnrollBatchRequest]:
@@ -46,7 +48,9 @@ async def test_a_client_that_does_not_read_answers_is_not_read_from() -> None:
 
 async def test_an_invalid_item_id_is_truncated_in_the_answer() -> None:
     workers, batches = Workers(threads=1, max_queue=1), Batches(places=2, stall_seconds=60)
-    servicer = GalleryServicer(NONE, workers, NONE, NONE, NONE, NONE, NONE, batches, EnrollmentConfig(), NONE, NONE)
+    servicer = GalleryServicer(
+        NONE, workers, NONE, NONE, NONE, NONE, NONE, batches, EnrollmentConfig(), NONE, NONE, NONE
+    )
 
     async def requests() -> AsyncIterator[pb.EnrollBatchRequest]:
         yield pb.EnrollBatchRequest(item_id="x" * 1_000_000)

@@ -46,7 +46,8 @@ async def test_urgent_work_runs_first_and_equal_work_in_order_of_arrival(held: H
         ("enrollment too", Priority.ENROLLMENT),
     ):
         await held.send(name, Work(priority=priority))
-    assert held.workers.waiting == {Priority.LIVE: 2, Priority.ENROLLMENT: 2, Priority.BATCH: 1}
+    expected = {Priority.LIVE: 2, Priority.ENROLLMENT: 2, Priority.BATCH: 1, Priority.BACKGROUND: 0}
+    assert held.workers.waiting == expected
     assert held.workers.busy == 1
     assert await held.release() == ["live", "live too", "enrollment", "enrollment too", "batch"]
     assert held.workers.waiting == dict.fromkeys(Priority, 0)
@@ -82,11 +83,11 @@ async def test_a_single_picture_is_live_and_batches_have_the_lowest_priority(unt
     batches = Batches(places=2, stall_seconds=60)
     limits = NO_LIMITS
     recognition = RecognitionServicer(
-        NONE, workers, NONE, batches, NONE, Recorder(is_on=False), limits, 0.3, NONE, NONE
+        NONE, workers, NONE, batches, NONE, Recorder(is_on=False), NONE, limits, 0.3, NONE, NONE
     )
     only_clock = cast("Any", SimpleNamespace(clock=now))
     galleries = GalleryServicer(
-        NONE, workers, only_clock, NONE, NONE, NONE, NONE, batches, EnrollmentConfig(), NONE, NONE
+        NONE, workers, only_clock, NONE, NONE, NONE, NONE, batches, EnrollmentConfig(), NONE, NONE, NONE
     )
     call = cast("Any", Call())
     enrollment = enroll_request("g", "somebody", b"not decoded while it is queued")
@@ -110,7 +111,7 @@ async def test_a_single_picture_is_live_and_batches_have_the_lowest_priority(unt
         )
     ]
     await until(lambda: sum(workers.waiting.values()) == len(calls))
-    assert workers.waiting == {Priority.LIVE: 2, Priority.ENROLLMENT: 1, Priority.BATCH: 2}
+    assert workers.waiting == {Priority.LIVE: 2, Priority.ENROLLMENT: 1, Priority.BATCH: 2, Priority.BACKGROUND: 0}
     for each in calls:
         each.cancel()
     await asyncio.wait(calls)
