@@ -2284,6 +2284,7 @@ class StoredTemplate(_message.Message):
     EMBEDDING_FIELD_NUMBER: _builtins.int
     CROP_FIELD_NUMBER: _builtins.int
     REQUEST_IDS_FIELD_NUMBER: _builtins.int
+    OTHER_EMBEDDING_FIELD_NUMBER: _builtins.int
     crop: _builtins.bytes
     """The aligned face as PNG. Empty if it is not stored."""
     @_builtins.property
@@ -2292,11 +2293,15 @@ class StoredTemplate(_message.Message):
 
     @_builtins.property
     def embedding(self) -> _types_pb2.Embedding:
-        """Its embedding, of unit length."""
+        """Its embedding, of unit length. In a migration: under one of the two contracts, the gallery's if it has that one."""
 
     @_builtins.property
     def request_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The ids of the enrolment requests that this template answered."""
+
+    @_builtins.property
+    def other_embedding(self) -> _types_pb2.Embedding:
+        """In a migration, its embedding under the other contract. Unset if it has none."""
 
     def __init__(
         self,
@@ -2305,10 +2310,11 @@ class StoredTemplate(_message.Message):
         embedding: _types_pb2.Embedding | None = ...,
         crop: _builtins.bytes = ...,
         request_ids: _abc.Iterable[_builtins.str] | None = ...,
+        other_embedding: _types_pb2.Embedding | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["embedding", b"embedding", "template", b"template"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["embedding", b"embedding", "other_embedding", b"other_embedding", "template", b"template"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["crop", b"crop", "embedding", b"embedding", "request_ids", b"request_ids", "template", b"template"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["crop", b"crop", "embedding", b"embedding", "other_embedding", b"other_embedding", "request_ids", b"request_ids", "template", b"template"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -629,7 +629,8 @@ class GalleryServiceServicer:
         Errors: those of the service, and
         NOT_FOUND          The gallery does not exist, or was deleted during the export (GALLERY_NOT_FOUND).
         ABORTED            The gallery got its first consent or expiry during the export, or subjects were merged,
-        a template moved, or that undone: repeat it (EXPORT_OUTDATED).
+        a template moved, or that undone, or its migration was switched, rolled back or ended:
+        repeat it (EXPORT_OUTDATED).
         RESOURCE_EXHAUSTED The maximum number of exports is running, or another one has taken the place of this one
         (TOO_MANY_TRANSFERS, with RetryInfo).
         DEADLINE_EXCEEDED  The client reads nothing, or below the minimum pace (TRANSFER_STALLED).

@@ -98,14 +98,15 @@ class ExportOutdated(GalleryError):
     """An exported file would lack something because of what happened during the export.
 
     The gallery got its first consent or expiry, and the file has no columns for them; or templates went to other
-    subjects, from pages that were not exported yet to some that were, or the other way round.
+    subjects, from pages that were not exported yet to some that were, or the other way round; or a migration was
+    switched, rolled back or ended, so that other embeddings search.
     """
 
     kind, reason = "conflict", "EXPORT_OUTDATED"
 
     def __init__(self, gallery_id: str) -> None:
         super().__init__(
-            f"gallery {gallery_id!r} got its first consent or expiry, or a correction of who is who, during the "
-            "export: repeat it"
+            f"gallery {gallery_id!r} got its first consent or expiry, a correction of who is who, or another model to "
+            "search with during the export: repeat it"
         )
         self.gallery_id = gallery_id

@@ -11,7 +11,7 @@ from gallery.records.policies import NO_POLICY
 from gallery.records.templates import StoredFace
 from gallery.stores.base import Store
 from gallery.times import now
-from gallery.transfer.manifest import VERSION, WITH_PAIRS, WITH_TERMS, Manifest
+from gallery.transfer.manifest import VERSION, WITH_MIGRATION, WITH_PAIRS, WITH_TERMS, Manifest
 from gallery.transfer.parquet.schema import GROUP_LINES
 from gallery.transfer.parquet.writer import ParquetWriter
 
@@ -40,23 +40,30 @@ def export_pieces(store: Store, gallery: Gallery, *, dimension: int) -> Iterator
     apart before and after the export. Templates that go from one subject to another could be missing, or be in the file
     twice, so a merge, a move, or the undoing of one ends the export.
 
+    In a migration, templates have the embeddings of both models. While a migration ends, only those of the model that
+    searches are in the file. Pages from before and after a switch would have their embeddings in different columns, so
+    a switch, a rollback and an end of a migration end the export; its start does not.
+
     Args:
         store: the gallery's store.
-        gallery: the gallery.
+        gallery: the gallery as it is when the export begins.
         dimension: values of an embedding.
 
     Raises:
         GalleryNotFound: the gallery was deleted during the export.
         ExportOutdated: the gallery got its first consent or expiry during the export, or subjects were merged,
-            templates moved, or such a correction undone.
+            templates moved, or such a correction undone, or its migration was switched, rolled back or ended.
         StorageError: the store cannot be read.
     """
     mark = store.changes.mark(gallery.gallery_id)
     if mark is None:
         raise ExportOutdated(gallery.gallery_id)
+    if gallery.migration is not None and gallery.migration.is_ending:
+        gallery = replace(gallery, migration=None)
     has_terms = gallery.policy != NO_POLICY or store.has_terms(gallery.gallery_id)
     paired = store.distinct_pairs(gallery.gallery_id)
     version = WITH_PAIRS if paired else WITH_TERMS if has_terms else VERSION
+    version = version if gallery.migration is None else WITH_MIGRATION
     writer = ParquetWriter(_manifest(gallery, dimension, version))
     wanted = {subject_id for pair in paired for subject_id in pair}
     places: dict[str, int] = {}
@@ -64,6 +71,8 @@ def export_pieces(store: Store, gallery: Gallery, *, dimension: int) -> Iterator
     after = _BEFORE_ALL
     while found := store.faces(gallery.gallery_id, after=after, limit=GROUP_LINES):
         after = found[-1].key
+        if not _has_same_embeddings(gallery, store.gallery(gallery.gallery_id)):
+            raise ExportOutdated(gallery.gallery_id)
         faces = found if last is None else _consistent(last, found)
         if version == VERSION and any(each.has_terms for each in faces):
             raise ExportOutdated(gallery.gallery_id)
@@ -100,6 +109,26 @@ def _manifest(gallery: Gallery, dimension: int, version: int) -> Manifest:
         threshold_source=gallery.threshold_source,
         version=version,
         policy=gallery.policy,
+        migration=gallery.migration,
+    )
+
+
+def _has_same_embeddings(gallery: Gallery, current: Gallery) -> bool:
+    """Tell whether what was just read has the embeddings that a gallery had when its export began.
+
+    Args:
+        gallery: the gallery as it was; without a migration that was ending.
+        current: as it is now.
+    """
+    began, now_is = gallery.migration, current.migration
+    if current.contract != gallery.contract:
+        return False
+    if began is None:
+        return now_is is None or now_is.is_ending or now_is.switch_time is None
+    return now_is is not None and (now_is.migration_id, now_is.switch_time, now_is.end) == (
+        began.migration_id,
+        began.switch_time,
+        began.end,
     )
 
 

@@ -40,6 +40,7 @@ def gallery_of(manifest: Manifest, gallery_id: str, *, default_threshold: float)
         etag=new_etag(),
         calibration=manifest.calibration,
         policy=manifest.policy,
+        migration=manifest.migration,
         threshold_source=manifest.threshold_source
         or infer_threshold_source(threshold, manifest.calibration, default_threshold=default_threshold),
     )
@@ -71,8 +72,9 @@ def add_lines(
         faces = faces_of(lines, gallery.gallery_id, gallery.etag)
         importing.add(faces)
         paired.note(faces)
-        if gallery.contract in indexes:
-            indexes[gallery.contract].add(embedded_of(lines))
+        for contract, embedded in zip(gallery.contracts, (lines.embedded, lines.other_embedded), strict=False):
+            if contract in indexes:
+                indexes[contract].add(embedded_of(lines, embedded))
     if pairs := paired.pairs():
         importing.add_distinct(pairs)
 

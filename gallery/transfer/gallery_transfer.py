@@ -49,10 +49,8 @@ class GalleryTransfer:
         from gallery.transfer.gallery_export import export_pieces
 
         gallery = self._store.gallery(gallery_id).told_to(permitted)
-        first = self._store.embedded_templates(gallery_id, after="", limit=1)
-        dimension = first.embeddings.shape[1] if len(first) else self._registry.dimension
         self._note_copy("export", gallery_id)
-        return export_pieces(self._store, gallery, dimension=dimension)
+        return export_pieces(self._store, gallery, dimension=self._dimension(gallery))
 
     def export_subject(self, gallery_id: str, subject_id: str) -> tuple[Subject, Iterator[CompleteTemplate]]:
         """Return everything about a person; see :func:`gallery.transfer.subject_export.export_subject`.
@@ -78,7 +76,8 @@ class GalleryTransfer:
 
         Raises:
             InvalidImport: the file is not an exported gallery, is damaged, or a line has an invalid field.
-            ContractMismatch: it has another contract than the server.
+            ContractMismatch: the server has no model of the contract that searches it. In a migration, the model that
+                does not search may be missing.
             GalleryExists: the id is taken.
         """
         from gallery.transfer.gallery_import import add_lines, gallery_of
@@ -91,6 +90,10 @@ class GalleryTransfer:
             raise ContractMismatch(gallery.gallery_id, expected=gallery.contract, found=self._registry.contract)
         if reader.manifest.dimension != dimension:
             raise InvalidImport(f"must be {dimension} under this contract", field="manifest.dimension")
+        if gallery.migration is not None:
+            other = gallery.migration.other_model(gallery.contract)
+            if self._registry.dimensions.get(other.contract, other.dimension) != other.dimension:
+                raise InvalidImport("a model of this contract has another dimension", field="manifest.migration")
         self.check_id_is_free(gallery.gallery_id)
         if validate_only:
             for _ in reader.read():
@@ -117,6 +120,14 @@ class GalleryTransfer:
         with suppress(GalleryNotFound):
             self._store.gallery(gallery_id)
             raise GalleryExists(gallery_id)
+
+    def _dimension(self, gallery: Gallery) -> int:
+        """Return how many values the embeddings of a gallery have."""
+        if gallery.migration is not None:
+            return gallery.migration.model(gallery.contract).dimension
+        first = self._store.embedded_templates(gallery.gallery_id, after="", limit=1)
+        known = self._registry.dimensions.get(gallery.contract, self._registry.dimension)
+        return first.embeddings.shape[1] if len(first) else known
 
     def _note_copy(self, kind: str, gallery_id: str) -> None:
         if self._store.erasures is not None:

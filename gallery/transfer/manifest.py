@@ -11,11 +11,13 @@ from typing import Any
 
 from gallery import names
 from gallery.errors import InvalidImport
-from gallery.records import calibration_json
+from gallery.records import calibration_json, migration_json
 from gallery.records.calibration_json import InvalidCalibration
 from gallery.records.calibrations import Calibration
 from gallery.records.distinct_pairs import MAX_DISTINCT_PAIRS
 from gallery.records.galleries import MAX_MEAN_OF_BEST
+from gallery.records.migration_json import InvalidMigration
+from gallery.records.migrations import Migration
 from gallery.records.policies import MAX_RETENTION, MIN_RETENTION, NO_POLICY, GalleryPolicy
 from gallery.records.thresholds import ThresholdSource
 from gallery.times import microseconds_of
@@ -28,10 +30,13 @@ earlier versions of this program read."""
 WITH_PAIRS = 3
 """The version of files with pairs of subjects that were told apart; it has everything of :data:`WITH_TERMS`, too.
 Galleries without any are written in an earlier version, which earlier versions of this program read."""
-_VERSIONS = (VERSION, WITH_TERMS, WITH_PAIRS)
+WITH_MIGRATION = 4
+"""The version of files with the embeddings of both models of a migration; it has everything of :data:`WITH_PAIRS`, too.
+Galleries that are not being migrated are written in an earlier version, which earlier versions of this program read."""
+_VERSIONS = (VERSION, WITH_TERMS, WITH_PAIRS, WITH_MIGRATION)
 
 _PAIR_BYTES = 32
-MAX_BYTES = (1 << 16) + calibration_json.MAX_TEXT + _PAIR_BYTES * MAX_DISTINCT_PAIRS
+MAX_BYTES = (1 << 16) + calibration_json.MAX_TEXT + migration_json.MAX_TEXT + _PAIR_BYTES * MAX_DISTINCT_PAIRS
 """Maximum length of a manifest that is read."""
 
 _MAX_DIMENSION = 1 << 14
@@ -56,10 +61,12 @@ class Manifest:
         contents_sha256: hexadecimal digest of all values; see :class:`gallery.transfer.parquet.schema.ContentsDigest`.
         calibration: see :class:`gallery.records.galleries.Gallery`; ``None`` in files of versions that had none.
         threshold_source: see :class:`gallery.records.galleries.Gallery`; ``None`` in files of versions that had none.
-        version: of the file's format: :data:`VERSION`, :data:`WITH_TERMS` or :data:`WITH_PAIRS`.
+        version: of the file's format: :data:`VERSION`, :data:`WITH_TERMS`, :data:`WITH_PAIRS` or
+            :data:`WITH_MIGRATION`.
         policy: see :class:`gallery.records.galleries.Gallery`; none in version 1.
         distinct_pairs: subjects that were told apart, by their places among the subjects of the file, from 0 on; both
             the pairs and the places of a pair ascend. None before version 3.
+        migration: the gallery's migration, which does not end; ``None`` before version 4, and only then.
     """
 
     contract: str
@@ -78,11 +85,17 @@ class Manifest:
     version: int = VERSION
     policy: GalleryPolicy = NO_POLICY
     distinct_pairs: tuple[tuple[int, int], ...] = ()
+    migration: Migration | None = None
 
     @property
     def has_terms(self) -> bool:
         """Whether the lines have the columns of consents and expiries."""
         return self.version >= WITH_TERMS
+
+    @property
+    def other_dimension(self) -> int | None:
+        """Values of an embedding of the model that does not search; ``None`` without a migration."""
+        return None if self.migration is None else self.migration.other_model(self.contract).dimension
 
 
 def to_json(manifest: Manifest) -> bytes:
@@ -96,6 +109,8 @@ def to_json(manifest: Manifest) -> bytes:
         plain["policy"] = _plain_policy(manifest.policy)
     if manifest.version >= WITH_PAIRS:
         plain["distinct_pairs"] = manifest.distinct_pairs
+    if manifest.migration is not None:
+        plain["migration"] = migration_json.to_plain(manifest.migration)
     return json.dumps(plain, ensure_ascii=False, allow_nan=False).encode()
 
 
@@ -116,7 +131,7 @@ def from_json(text: bytes) -> Manifest:
     version = plain.get("version")
     if type(version) is not int or version not in _VERSIONS:
         raise InvalidImport(
-            f"the file has version {str(version)[:20]}; this server reads versions {VERSION} to {WITH_PAIRS}",
+            f"the file has version {str(version)[:20]}; this server reads versions {VERSION} to {WITH_MIGRATION}",
             field="version",
         )
     checked = {name: _checked(plain, name, *rule) for name, rule in _RULES.items()}
@@ -127,6 +142,9 @@ def from_json(text: bytes) -> Manifest:
         version=version,
         policy=NO_POLICY if version < WITH_TERMS else _policy(plain.get("policy")),
         distinct_pairs=() if version < WITH_PAIRS else _pairs(plain.get("distinct_pairs"), checked["subjects"]),
+        migration=None
+        if version < WITH_MIGRATION
+        else _migration(plain.get("migration"), checked["contract"], checked["dimension"]),
     )
 
 
@@ -197,6 +215,22 @@ def _pairs(plain: Any, subjects: int) -> tuple[tuple[int, int], ...]:
             )
         pairs.append((each[0], each[1]))
     return tuple(pairs)
+
+
+def _migration(plain: Any, contract: str, dimension: int) -> Migration:
+    try:
+        migration = migration_json.from_plain(plain)
+    except InvalidMigration as error:
+        raise InvalidImport(str(error), field="manifest.migration") from error
+    models = {each.contract: each.dimension for each in (migration.source, migration.target)}
+    if len(models) != 2 or models.get(contract) != dimension:
+        raise InvalidImport(
+            "must be between two contracts, one of them that of the manifest with its dimension",
+            field="manifest.migration",
+        )
+    if migration.is_ending:
+        raise InvalidImport("must not be ending", field="manifest.migration")
+    return migration
 
 
 def _is_count(value: int) -> bool:

@@ -13,12 +13,14 @@ import typer
 
 from facet import AlreadyExists, Client
 from facet.cli.gallery.age_options import EncryptTo, Identity, age_failures, identities, recipients
+from facet.cli.gallery.migrate.steps import Steps
 from facet.terminal import console, private_files
 from facet.terminal.connection import Connection
 from facet.terminal.counts import counted, in_bytes
 from facet.terminal.interruption import interrupted_by_sigterm
 from facet.terminal.option_groups import grouped_options
 from facet.terminal.rendering import as_dict
+from facet.terminal.visible import one_line
 from facet.v1 import gallery_service_pb2 as pb
 from gallery.encryption import age
 
@@ -113,6 +115,10 @@ def import_gallery(
         counts = f"{counted(imported.template_count, 'template')} of {people}{_with_pairs(pairs)}"
         verb = "would be imported" if dry_run else "imported"
         console.out.print(f"{imported.gallery_id}: {counts} {verb}")
+        if imported.HasField("migration"):
+            target = one_line(imported.migration.to_model.name)
+            shows = Steps(imported.gallery_id, connection.address).status()
+            console.out.print(f"It is in the middle of a migration to {target}. What comes next: {shows.command}")
 
 
 @contextmanager

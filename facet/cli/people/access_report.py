@@ -37,7 +37,8 @@ person.json   The person, and every enrolled face ("template").
               (the picture itself is not stored), where the face was in it
               (box, in pixels), its quality (0 to 1), the models that measured
               it (their SHA-256), the ids of the requests that enrolled it, and
-              its embedding: the numbers by which the face is recognised.
+              its embedding: the numbers by which the face is recognised. There
+              are two embeddings while the server changes its recognition model.
               outcomes: answers of the server about this person that somebody
               said to be right or wrong: when and where a face was compared,
               whether the person was the most similar one, whether it truly was
@@ -137,4 +138,6 @@ def _outcome(said: pb.Outcome, subject: str) -> dict[str, object]:
 
 def _plain(stored: pb.StoredTemplate, crop: str | None) -> dict[str, object]:
     about = {"embedding": as_dict(stored.embedding), "request_ids": list(stored.request_ids), "crop": crop}
+    if stored.HasField("other_embedding"):
+        about["other_embedding"] = as_dict(stored.other_embedding)
     return as_dict(stored.template) | about

@@ -372,11 +372,15 @@ def template(record: Template, policy: GalleryPolicy) -> gallery_pb.Template:
 
 def complete_template(record: CompleteTemplate, policy: GalleryPolicy) -> gallery_pb.StoredTemplate:
     """Convert a template with everything that is stored for it."""
+    embeddings = [
+        pb.Embedding(contract=contract, values=values.tolist()) for contract, values in record.embeddings.items()
+    ]
     return gallery_pb.StoredTemplate(
         template=template(record.template, policy),
-        embedding=pb.Embedding(contract=record.contract, values=record.embedding.tolist()),
+        embedding=embeddings[0],
         crop=record.crop or b"",
         request_ids=record.request_ids,
+        other_embedding=embeddings[1] if len(embeddings) > 1 else None,
     )
 
 

@@ -16,7 +16,13 @@ from gallery.errors import InvalidImport
 from gallery.records.consents import ConsentBasis
 from gallery.times import EARLIEST, LATEST, to_microseconds
 from gallery.transfer.manifest import Manifest
-from gallery.transfer.parquet.schema import CONSENT_COLUMNS, PNG_SIGNATURE, TEMPLATE_COLUMNS
+from gallery.transfer.parquet.schema import (
+    CONSENT_COLUMNS,
+    EMBEDDING,
+    OTHER_EMBEDDING,
+    PNG_SIGNATURE,
+    TEMPLATE_COLUMNS,
+)
 
 _SHA256 = "^[0-9a-f]{64}$"
 _SHA256_OR_EMPTY = "^([0-9a-f]{64})?$"
@@ -25,7 +31,22 @@ _COMPARED = ["subject_id", "display_name", "subject_create_time", "subject_updat
 """The columns in which a line is compared with the line before."""
 _COMPARED_TERMS = [*CONSENT_COLUMNS, "subject_expire_time"]
 
+_ONLY_WITH_TEMPLATE = "must be set if and only if there is a template"
+
 _Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedLines:
+    """The embeddings of lines by one model.
+
+    Attributes:
+        has_embedding: which lines have one, shape ``(n,)``.
+        embeddings: of those lines, float32, shape ``(embeddings, dimension)``, unit length.
+    """
+
+    has_embedding: _Mask
+    embeddings: NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +55,13 @@ class CheckedLines:
 
     Attributes:
         batch: their columns.
-        has_template: which lines have a template, shape ``(n,)``.
-        embeddings: of those lines, float32, shape ``(templates, dimension)``, unit length.
+        embedded: their embeddings under the contract that searches.
+        other_embedded: those under the other contract of a migration.
     """
 
     batch: pa.RecordBatch
-    has_template: _Mask
-    embeddings: NDArray[np.float32]
+    embedded: EmbeddedLines
+    other_embedded: EmbeddedLines
 
 
 class LineChecker:
@@ -56,7 +77,7 @@ class LineChecker:
     """
 
     def __init__(self, manifest: Manifest) -> None:
-        self._dimension = manifest.dimension
+        self._dimensions = {EMBEDDING: manifest.dimension, OTHER_EMBEDDING: manifest.other_dimension}
         self._has_terms = manifest.has_terms
         self._require_consent = manifest.policy.require_consent
         self._compared = [*_COMPARED, *(_COMPARED_TERMS if manifest.has_terms else ())]
@@ -81,19 +102,20 @@ class LineChecker:
             self._refuse(
                 np.asarray(batch[name].is_valid()) != has_template,
                 name,
-                "must be set if and only if there is a template",
+                _ONLY_WITH_TEMPLATE,
             )
         is_new = self._check_order(batch, has_template)
         self._check_subjects(batch, is_new)
-        embeddings = self._check_templates(batch, has_template)
+        self._check_templates(batch, has_template)
+        embedded, other_embedded = self._check_embeddings(batch, has_template)
         self._check_crops(batch, has_template)
         if self._has_terms:
             self._check_terms(batch, is_new, has_template)
         self.lines += len(batch)
         self.subjects += int(is_new.sum())
-        self.templates += len(embeddings)
+        self.templates += int(has_template.sum())
         self._last = batch.select(self._compared).slice(len(batch) - 1)
-        return CheckedLines(batch, has_template, embeddings)
+        return CheckedLines(batch, embedded, other_embedded)
 
     def _check_encoding(self, batch: pa.RecordBatch) -> None:
         try:
@@ -147,7 +169,7 @@ class LineChecker:
         self._check_times(batch, "subject_create_time", rows)
         self._check_times(batch, "subject_update_time", rows)
 
-    def _check_templates(self, batch: pa.RecordBatch, has_template: _Mask) -> NDArray[np.float32]:
+    def _check_templates(self, batch: pa.RecordBatch, has_template: _Mask) -> None:
         rows = np.flatnonzero(has_template)
         self._check_names(batch, "template_id", names.template_id, rows)
         self._check_unique(batch, rows)
@@ -161,10 +183,28 @@ class LineChecker:
         quality = _numbers(batch, "quality")
         self._refuse_rows(rows, ~((quality >= 0) & (quality <= 1)), "quality", "must be in [0, 1]")
         self._check_times(batch, "create_time", rows)
-        values = np.asarray(batch["embedding"].drop_null().flatten())
-        embeddings: NDArray[np.float32] = values.reshape(-1, self._dimension)
-        self._refuse_rows(rows, ~has_unit_length(embeddings), "embedding", "must be finite and of unit length")
-        return embeddings
+
+    def _check_embeddings(self, batch: pa.RecordBatch, has_template: _Mask) -> tuple[EmbeddedLines, EmbeddedLines]:
+        """Check the embeddings, and return them under the contract that searches, and under the other one."""
+        own, other = (self._embedded(batch, name) for name in (EMBEDDING, OTHER_EMBEDDING))
+        for name, each in ((EMBEDDING, own), (OTHER_EMBEDDING, other)):
+            self._refuse(each.has_embedding & ~has_template, name, "must be null without a template")
+            is_unit = has_unit_length(each.embeddings)
+            rows = np.flatnonzero(each.has_embedding)
+            self._refuse_rows(rows, ~is_unit, name, "must be finite and of unit length")
+        is_missing = has_template & ~own.has_embedding & ~other.has_embedding
+        is_migrating = self._dimensions[OTHER_EMBEDDING] is not None
+        reason = "must be set, or other_embedding, if there is a template" if is_migrating else _ONLY_WITH_TEMPLATE
+        self._refuse(is_missing, EMBEDDING, reason)
+        return own, other
+
+    def _embedded(self, batch: pa.RecordBatch, name: str) -> EmbeddedLines:
+        dimension = self._dimensions[name]
+        if dimension is None:
+            return EmbeddedLines(np.zeros(len(batch), np.bool_), np.empty((0, 0), np.float32))
+        column = batch[name]
+        values = np.asarray(column.drop_null().flatten())
+        return EmbeddedLines(np.asarray(column.is_valid()), values.reshape(-1, dimension))
 
     def _check_crops(self, batch: pa.RecordBatch, has_template: _Mask) -> None:
         crops = batch["crop"]

@@ -25,6 +25,7 @@ from gallery.transfer.parquet.schema import (
     MAX_TEXT_BYTES,
     ContentsDigest,
     schema,
+    schema_of,
 )
 
 _MAGIC = b"PAR1"
@@ -59,7 +60,7 @@ class ParquetReader:
         _check_is_parquet(file)
         plain = _opened(file)
         self.manifest = _manifest(plain.metadata.metadata or {})
-        self._schema = schema(self.manifest.dimension, has_terms=self.manifest.has_terms)
+        self._schema = schema_of(self.manifest)
         varying = [name for name in _MAX_VALUE_BYTES if name in self._schema.names]
         if not plain.schema_arrow.equals(self._schema):
             raise InvalidImport("the file has other columns than an exported gallery")
@@ -67,7 +68,7 @@ class ParquetReader:
         self._parquet = _opened(file, metadata=plain.metadata, read_dictionary=varying)
         if not self._parquet.schema_arrow.equals(_with_dictionaries(self._schema)):
             raise InvalidImport("the file has other columns than an exported gallery")
-        values = [self.manifest.dimension if column.name == "embedding" else 1 for column in self._schema]
+        values = [column.type.list_size if pa.types.is_fixed_size_list(column.type) else 1 for column in self._schema]
         self._groups = row_groups(file, values=values)
 
     def read(self) -> Iterator[CheckedLines]:

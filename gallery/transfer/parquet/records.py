@@ -7,12 +7,14 @@ from datetime import datetime
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from gallery.records.consents import Consent, ConsentBasis
 from gallery.records.subjects import Subject
 from gallery.records.templates import EmbeddedTemplates, StoredFace, Template
 from gallery.times import from_microseconds
-from gallery.transfer.parquet.line_checks import CheckedLines
+from gallery.transfer.parquet.line_checks import CheckedLines, EmbeddedLines
+from gallery.transfer.parquet.schema import EMBEDDING, OTHER_EMBEDDING
 
 _OF_TEMPLATES = (
     "template_id",
@@ -44,10 +46,13 @@ def batch_of(faces: Sequence[StoredFace], columns: pa.Schema) -> pa.RecordBatch:
         values[name] = [each and getattr(each, name) for each in templates]
     for corner, name in enumerate(("x1", "y1", "x2", "y2")):
         values[name] = [each and each.box[corner] for each in templates]
-    dimension = columns.field("embedding").type.list_size
+    embeddings = {
+        EMBEDDING: [face.embedding for face in faces],
+        OTHER_EMBEDDING: [face.other_embedding for face in faces],
+    }
     arrays = [
-        _embeddings(faces, column.type, dimension)
-        if column.name == "embedding"
+        _embeddings(embeddings[column.name], column.type)
+        if column.name in embeddings
         else pa.array(values[column.name], column.type)
         for column in columns
     ]
@@ -59,32 +64,38 @@ def faces_of(lines: CheckedLines, gallery_id: str, etag: str) -> list[StoredFace
     subjects = _subjects(lines, gallery_id, etag)
     crops = lines.batch["crop"].to_pylist()
     templates = _templates(lines, gallery_id, [subject.subject_id for subject in subjects])
-    embeddings = iter(lines.embeddings)
+    embeddings = (_each(lines.embedded), _each(lines.other_embedded))
     return [
-        StoredFace(subject, template, None if template is None else next(embeddings), crop)
-        for subject, template, crop in zip(subjects, templates, crops, strict=True)
+        StoredFace(subject, template, embedding, crop, other)
+        for subject, template, crop, embedding, other in zip(subjects, templates, crops, *embeddings, strict=True)
     ]
 
 
-def embedded_of(lines: CheckedLines) -> EmbeddedTemplates:
-    """Convert the templates of lines to what an index takes."""
-    batch = lines.batch.filter(pa.array(lines.has_template))
+def embedded_of(lines: CheckedLines, embedded: EmbeddedLines) -> EmbeddedTemplates:
+    """Convert the templates that have embeddings of one model to what an index takes."""
+    batch = lines.batch.filter(pa.array(embedded.has_embedding))
     return EmbeddedTemplates(
         batch["subject_id"].to_pylist(),
         batch["display_name"].to_pylist(),
         batch["template_id"].to_pylist(),
-        lines.embeddings,
+        embedded.embeddings,
     )
 
 
-def _embeddings(faces: Sequence[StoredFace], column: pa.DataType, dimension: int) -> pa.Array:
-    matrix = np.zeros((len(faces), dimension), np.float32)
-    missing = np.zeros(len(faces), np.bool_)
-    for row, face in enumerate(faces):
-        if face.embedding is None:
+def _each(embedded: EmbeddedLines) -> list[NDArray[np.float32] | None]:
+    """Return the embedding of each line."""
+    embeddings = iter(embedded.embeddings)
+    return [next(embeddings) if has_one else None for has_one in embedded.has_embedding]
+
+
+def _embeddings(embeddings: Sequence[NDArray[np.float32] | None], column: pa.DataType) -> pa.Array:
+    matrix = np.zeros((len(embeddings), column.list_size), np.float32)
+    missing = np.zeros(len(embeddings), np.bool_)
+    for row, embedding in enumerate(embeddings):
+        if embedding is None:
             missing[row] = True
         else:
-            matrix[row] = face.embedding
+            matrix[row] = embedding
     return pa.FixedSizeListArray.from_arrays(pa.array(matrix.ravel()), type=column, mask=pa.array(missing))
 
 

@@ -8,6 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from gallery.transfer.manifest import Manifest
+
 MANIFEST_KEY = b"facet.manifest"
 MANIFEST_DIGEST_KEY = b"facet.manifest_sha256"
 
@@ -34,9 +36,12 @@ TEMPLATE_COLUMNS = (
     "create_time",
     "face_model",
     "embedding_model",
-    "embedding",
 )
 """The columns that are null in the line of a subject without templates, and only there. The crop may always be null."""
+
+EMBEDDING, OTHER_EMBEDDING = "embedding", "other_embedding"
+"""The columns of embeddings under the contract that searches, and under the other one of a migration. A template has at
+least one of the two."""
 
 CONSENT_COLUMNS = ("consent_basis", "consent_reference", "consent_time")
 """The columns that are null in the lines of a subject without a consent, and only there."""
@@ -53,9 +58,16 @@ _TERMS = (
 )
 
 
-def schema(dimension: int, *, has_terms: bool = False) -> pa.Schema:
-    """Return the columns, for embeddings of this dimension, with or without those of consents and expiries."""
+def schema(dimension: int, *, has_terms: bool = False, other_dimension: int | None = None) -> pa.Schema:
+    """Return the columns.
+
+    Args:
+        dimension: values of an embedding.
+        has_terms: with the columns of consents and expiries.
+        other_dimension: values of an embedding of the other model of a migration; ``None`` without one.
+    """
     values = pa.field("element", pa.float32(), nullable=False)
+    other = () if other_dimension is None else (pa.field(OTHER_EMBEDDING, pa.list_(values, other_dimension)),)
     return pa.schema(
         [
             pa.field("subject_id", pa.string(), nullable=False),
@@ -72,11 +84,17 @@ def schema(dimension: int, *, has_terms: bool = False) -> pa.Schema:
             pa.field("create_time", _TIME),
             pa.field("face_model", pa.string()),
             pa.field("embedding_model", pa.string()),
-            pa.field("embedding", pa.list_(values, dimension)),
+            pa.field(EMBEDDING, pa.list_(values, dimension)),
             pa.field("crop", pa.binary()),
             *(_TERMS if has_terms else ()),
+            *other,
         ]
     )
+
+
+def schema_of(manifest: Manifest) -> pa.Schema:
+    """Return the columns of a file with this manifest."""
+    return schema(manifest.dimension, has_terms=manifest.has_terms, other_dimension=manifest.other_dimension)
 
 
 class ContentsDigest:

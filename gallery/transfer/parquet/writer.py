@@ -12,10 +12,22 @@ import pyarrow.parquet as pq
 from gallery.records.templates import StoredFace
 from gallery.transfer.manifest import Manifest, to_json
 from gallery.transfer.parquet.records import batch_of
-from gallery.transfer.parquet.schema import MANIFEST_DIGEST_KEY, MANIFEST_KEY, ContentsDigest, schema
+from gallery.transfer.parquet.schema import (
+    EMBEDDING,
+    MANIFEST_DIGEST_KEY,
+    MANIFEST_KEY,
+    OTHER_EMBEDDING,
+    ContentsDigest,
+    schema_of,
+)
 
 _REPEATING = ["subject_id", "display_name", "picture_sha256", "face_model", "embedding_model", "consent_reference"]
-_INCOMPRESSIBLE = ("embedding.list.element", "crop")
+_INCOMPRESSIBLE = {
+    EMBEDDING: f"{EMBEDDING}.list.element",
+    OTHER_EMBEDDING: f"{OTHER_EMBEDDING}.list.element",
+    "crop": "crop",
+}
+"""Columns, and where in the file their values are."""
 
 
 class ParquetWriter:
@@ -27,15 +39,18 @@ class ParquetWriter:
 
     def __init__(self, manifest: Manifest) -> None:
         self._manifest = replace(manifest, lines=0, subjects=0, templates=0, contents_sha256="")
-        self._schema = schema(manifest.dimension, has_terms=manifest.has_terms)
+        self._schema = schema_of(manifest)
         self._digest = ContentsDigest()
         self._last_subject = ""
         self._sink = _Sink()
-        compression = dict.fromkeys(set(self._schema.names) - {"embedding"}, "zstd")
+        compression = {
+            _INCOMPRESSIBLE.get(name, name): "none" if name in _INCOMPRESSIBLE else "zstd"
+            for name in self._schema.names
+        }
         self._writer = pq.ParquetWriter(
             pa.PythonFile(self._sink, "w"),
             self._schema,
-            compression=compression | dict.fromkeys(_INCOMPRESSIBLE, "none"),
+            compression=compression,
             use_dictionary=[name for name in _REPEATING if name in self._schema.names],
             write_statistics=False,
             write_page_checksum=True,

@@ -132,7 +132,7 @@ def test_other_parquet_files_are_refused(galleries: Galleries) -> None:
         ("contents_sha256", ""),
         ("threshold_source", "guess"),
         ("threshold_source", 5),
-        ("version", 4),
+        ("version", 5),
         ("version", "1"),
     ],
 )
