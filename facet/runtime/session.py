@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, Self
+from typing import Any, Literal, Protocol, Self
 
 import cv2
 import numpy as np
@@ -30,10 +30,12 @@ class TensorSpec:
     Attributes:
         name: its name in the graph.
         shape: one entry per axis; ``None`` for a dynamic axis.
+        is_half: its numbers are float16.
     """
 
     name: str
     shape: tuple[int | None, ...]
+    is_half: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,14 +142,19 @@ class OnnxSession:
         return other
 
     def run(self, pictures: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
-        """See :meth:`Session.run`."""
-        blob = self._normalization(pictures)
+        """See :meth:`Session.run`; models that take or give float16 do so here."""
+        blob: NDArray[np.floating] = self._normalization(pictures)
+        if self.input.is_half:
+            blob = blob.astype(np.float16)
         with self._slots:
             try:
-                outputs: list[NDArray[np.float32]] = self._session.run(None, {self.input.name: blob})
+                outputs: list[NDArray[Any]] = self._session.run(None, {self.input.name: blob})
             except Exception as error:  # ONNX Runtime has no common base class for its errors
                 raise InferenceFailed(str(error)) from error
-        return outputs
+        return [
+            found.astype(np.float32) if told.is_half else found
+            for found, told in zip(outputs, self.outputs, strict=True)
+        ]
 
 
 def _started(
@@ -173,4 +180,5 @@ def _on(providers: tuple[str, ...]) -> str:
 
 
 def _spec(tensor: ort.NodeArg) -> TensorSpec:
-    return TensorSpec(tensor.name, tuple(axis if isinstance(axis, int) else None for axis in tensor.shape))
+    shape = tuple(axis if isinstance(axis, int) else None for axis in tensor.shape)
+    return TensorSpec(tensor.name, shape, tensor.type == "tensor(float16)")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -45,14 +46,23 @@ def add(
     std: Annotated[
         str | None, typer.Option(metavar="R,G,B", help="What it divides them by afterwards; goes with --mean.")
     ] = None,
+    output: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Output of a recogniser that holds the embedding, if it has several. Found out by default.",
+            show_default=False,
+        ),
+    ] = "",
     as_json: console.AsJson = False,
 ) -> None:
     """Add a model to the folder that the server loads models from.
 
     A [b]recogniser[/b] may have any side, axes (n, 3, s, s) or (n, s, s, 3), a fixed number of pictures, RGB or BGR,
-    any mean and scale. It becomes one that the server reads, and gives the same embeddings. Preprocessing that you do
-    not tell is found out: each usual way embeds a dozen faces and altered copies of them, and the one that tells people
-    apart best is taken. A model that tells nobody apart is refused.
+    any mean and scale, float16, and several outputs. It becomes one that the server reads, and gives the same
+    embeddings. Preprocessing that you do not tell is found out: each usual way embeds a dozen faces and altered copies
+    of them, and the one that tells people apart best is taken, and so is the output. A model that tells nobody apart
+    is refused.
 
     A [b]face detector[/b] (SCRFD) of a fixed size becomes one of any size, and is checked to find the same faces. A
     [b]YOLO[/b] model is checked and copied. Of a [b]pack[/b], the detector and the recogniser are added.
@@ -69,14 +79,14 @@ def add(
 
     Exit code: 0 added, 1 the model cannot be used (nothing is written), 2 bad usage.
     """
-    told = _told(channels, mean, std)
+    told = replace(_told(channels, mean, std), output=output)
     name = name.removesuffix(".onnx")
     if name != Path(name).name or name.startswith("."):
         raise typer.BadParameter(f"{name!r} is not the name of a file", param_hint="--name")
     if path.is_dir() and (name or told != Told()):
         raise typer.BadParameter(
-            "--name, --channels, --mean and --std are for a file: the models of a pack keep their names, and are read "
-            "as InsightFace reads them"
+            "--name, --channels, --mean, --std and --output are for a file: the models of a pack keep their names, and "
+            "are read as InsightFace reads them"
         )
     left_out: dict[str, str] = {}
     try:
@@ -143,13 +153,15 @@ def _serve(models: tuple[Added, ...], out: Path) -> str:
 def _table(model: Added) -> Any:
     table = tables.listing(f"{model.path} ({in_bytes(model.path.stat().st_size)})")
     table.add_row("setting", f"models.{model.role}")
-    table.add_row("SHA-256", model.origin.sha256)
-    table.add_row("converted from", model.origin.converted_from or "nothing: copied as it is")
+    table.add_row("SHA-256", model.origin.sha256[:12])
+    table.add_row("converted from", model.origin.converted_from[:12] or "nothing: copied as it is")
     if model.choice:
         table.add_row("input", str(model.choice.preprocessing))
         table.add_row("check", str(model.choice.separation))
         if model.choice.second:
             table.add_row("second", f"{model.choice.second}, {model.choice.lead:.1%} behind")
+        if model.output:
+            table.add_row("output", f"{model.output}, one of several")
         table.add_row("faces at a time", "any number" if model.batch is None else str(model.batch))
     table.add_row("licence", model.origin.license)
     table.add_row("source", model.origin.source)
@@ -187,6 +199,7 @@ def _plain(model: Added) -> dict[str, Any]:
         "license": model.origin.license,
         "source": model.origin.source,
         "batch": model.batch,
+        "output": model.output or None,
         "input": model.choice and _plain_choice(model.choice),
     }
 

@@ -91,7 +91,7 @@ def export(
 def _show(export: Export) -> None:
     classes = ", ".join(export.classes[:_CLASSES_SHOWN]) + (", ..." if len(export.classes) > _CLASSES_SHOWN else "")
     table = tables.listing(f"{export.path} ({in_bytes(export.bytes)})")
-    table.add_row("SHA-256", export.sha256)
+    table.add_row("SHA-256", export.sha256[:12])
     table.add_row("input", f"up to {export.size} pixels a side" if export.dynamic else f"{export.size}x{export.size}")
     table.add_row("head", export.head)
     table.add_row("classes", f"{len(export.classes)}: {classes}")

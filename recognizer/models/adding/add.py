@@ -37,8 +37,9 @@ from recognizer.models.adding.preprocessing import (
     InputForm,
     Preprocessing,
     Triple,
+    vector_outputs,
 )
-from recognizer.models.adding.recognizers import read_recognizer
+from recognizer.models.adding.recognizers import ReadRecognizer, read_recognizer
 from recognizer.models.packs import KNOWN, PACKS, check_digest
 
 
@@ -50,11 +51,13 @@ class Told:
         channels: their order; ``None`` if it is to be found out.
         scale: mean and std of red, green and blue, for samples of 0 to 255; ``None`` if they are to be found out.
         insightface: it follows InsightFace's rule.
+        output: name of the output that holds the embedding; empty if it is to be found out.
     """
 
     channels: Channels | None = None
     scale: tuple[Triple, Triple] | None = None
     insightface: bool = False
+    output: str = ""
 
     def candidates(self, *, published: bool) -> list[Preprocessing]:
         """What to try; of a file that InsightFace published, which needs no telling, only its own ways."""
@@ -77,6 +80,7 @@ class Added:
         converted: whether the file differs from the original.
         choice: a recogniser's preprocessing, else ``None``.
         batch: a recogniser's fixed number of pictures; ``None`` if it takes any.
+        output: name of the output of a recogniser that holds the embedding; empty if the original has no other.
     """
 
     name: str
@@ -86,6 +90,7 @@ class Added:
     converted: bool
     choice: Choice | None = None
     batch: int | None = None
+    output: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +167,7 @@ class _Prepared:
     content: bytes
     origin: ModelOrigin
     original_sha256: str
-    choice: Choice | None
-    batch: int | None
+    recognizer: ReadRecognizer | None
 
 
 def _prepare(path: Path, told: Told, name: str, weights_license: str, source: str = "") -> _Prepared:
@@ -177,7 +181,7 @@ def _prepare(path: Path, told: Told, name: str, weights_license: str, source: st
     except UnsupportedModel as error:
         raise UnsupportedModel(" ".join(str(error).split())) from error
     published = packaged_origin(digest) is not None or digest in KNOWN.values()
-    role, usable, choice, batch = _read(content, session, path.name, told.candidates(published=published))
+    role, usable, recognizer = _read(content, session, path.name, told, published=published)
     converted = usable != content
     if not weights_license:
         packaged = packaged_origin(digest)
@@ -186,30 +190,34 @@ def _prepare(path: Path, told: Told, name: str, weights_license: str, source: st
     if not source:
         source = path.name if found.source == str(path.resolve()) else found.source
     if converted:
-        source = f"converted from {source}" + (f" ({choice.preprocessing})" if choice else "")
+        source = f"converted from {source}" + (f" ({recognizer.choice.preprocessing})" if recognizer else "")
     recorded = ModelOrigin(hashlib.sha256(usable).hexdigest(), weights_license, source, digest if converted else "")
-    return _Prepared(name, role, usable, recorded, digest, choice, batch)
+    return _Prepared(name, role, usable, recorded, digest, recognizer)
 
 
 def _read(
-    content: bytes, session: OnnxSession, name: str, told: Sequence[Preprocessing]
-) -> tuple[str, bytes, Choice | None, int | None]:
-    """The role of a model, and the file that the server reads."""
-    if len(session.outputs) > 1 or len(session.outputs[0].shape) not in (2, 4):
+    content: bytes, session: OnnxSession, name: str, told: Told, *, published: bool
+) -> tuple[str, bytes, ReadRecognizer | None]:
+    """The role of a model, the file that the server reads, and what was found out about a recogniser."""
+    if not told.output and (len(session.outputs) > 1 or not vector_outputs(session)):
         try:
             ScrfdDetector(session)
         except UnsupportedModel as not_scrfd:
             try:
                 yolo = YoloDetector(session)
             except (UnsupportedModel, InferenceFailed) as not_yolo:
-                raise UnsupportedModel(
-                    f"{name} is none of the models that the server reads. A recogniser has one output (n, d). "
-                    f"Face detector: {not_scrfd}. YOLO: {' '.join(str(not_yolo).split())}"
-                ) from not_yolo
-            return ("faces" if yolo.has_face_landmarks else "objects"), content, None, None
-        return "faces", read_detector(content, session, name), None, None
-    recognizer = read_recognizer(content, session, name, told)
-    return "embedding", recognizer.content, recognizer.choice, recognizer.batch
+                if not vector_outputs(session):
+                    raise UnsupportedModel(
+                        f"{name} is none of the models that the server reads. A recogniser has an output (n, d). "
+                        f"Face detector: {not_scrfd}. YOLO: {' '.join(str(not_yolo).split())}"
+                    ) from not_yolo
+            else:
+                return ("faces" if yolo.has_face_landmarks else "objects"), content, None
+        else:
+            return "faces", read_detector(content, session, name), None
+    candidates = told.candidates(published=published)
+    recognizer = read_recognizer(content, session, name, candidates, output=told.output)
+    return "embedding", recognizer.content, recognizer
 
 
 def _refuse_other_forms(file: Path) -> None:
@@ -240,4 +248,6 @@ def _write(out: Path, prepared: Sequence[_Prepared]) -> None:
 def _added(prepared: _Prepared, out: Path) -> Added:
     path = out / f"{prepared.name}.onnx"
     converted = bool(prepared.origin.converted_from)
-    return Added(prepared.name, prepared.role, path, prepared.origin, converted, prepared.choice, prepared.batch)
+    read = prepared.recognizer
+    found = (read.choice, read.batch, read.output) if read else ()
+    return Added(prepared.name, prepared.role, path, prepared.origin, converted, *found)

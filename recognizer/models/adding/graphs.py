@@ -28,7 +28,7 @@ def taking_aligned_faces(content: bytes, name: str, form: InputForm, how: Prepro
 
     The first nodes subtract and multiply, and are named so: by InsightFace's rule such a model takes raw samples, RGB
     ``(n, 3, 112, 112)``. Two matrix products interpolate to the model's side, in every version of ONNX and with equal
-    results in all runtimes.
+    results in all runtimes. What was float16 becomes float32, and the only output is that of ``form``.
 
     Args:
         content: the ONNX file.
@@ -44,6 +44,7 @@ def taking_aligned_faces(content: bytes, name: str, form: InputForm, how: Prepro
     onnx = _onnx()
     model = _loaded(content, name)
     graph = model.graph
+    _widen(graph)
     (given,) = graph.input
     if form.batch is not None and batch is None:
         _open_batch(graph, form.batch)
@@ -72,7 +73,7 @@ def taking_aligned_faces(content: bytes, name: str, form: InputForm, how: Prepro
     if form.channels_last:
         then("Transpose", "channels_last", perm=[0, 2, 3, 1])
     nodes[-1].output[0] = given.name
-    (answered,) = graph.output
+    answered = graph.output[form.output]
     result = answered.name
     if not form.flat:
         result = _unused(graph, "embedding")
@@ -148,6 +149,31 @@ def _loaded(content: bytes, name: str) -> Any:
         model.graph.input.extend(inputs)
         model.ir_version = _WEIGHTS_ALONE
     return model
+
+
+def _widen(graph: Any) -> None:
+    """Make float32 of everything that is float16, in graphs inside this one as well."""
+    onnx = _onnx()
+    half, full = onnx.TensorProto.FLOAT16, onnx.TensorProto.FLOAT
+
+    def widen(tensor: Any) -> None:
+        if tensor.data_type == half:
+            values = onnx.numpy_helper.to_array(tensor).astype(np.float32)
+            tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
+
+    for tensor in graph.initializer:
+        widen(tensor)
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        if value.type.tensor_type.elem_type == half:
+            value.type.tensor_type.elem_type = full
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.name in ("to", "dtype") and attribute.i == half:
+                attribute.i = full
+            for tensor in (attribute.t, *attribute.tensors):
+                widen(tensor)
+            for inner in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
+                _widen(inner)
 
 
 def _open_batch(graph: Any, batch: int) -> None:

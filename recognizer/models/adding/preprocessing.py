@@ -58,16 +58,25 @@ class InputForm:
         side: of its square input, pixels.
         channels_last: the axes are ``(n, h, w, 3)`` instead of ``(n, 3, h, w)``.
         flat: its output is ``(n, d)``, without axes of length 1.
+        output: the place of this output among those of the model.
+        is_plain: it has no other output, and both input and output are float32.
     """
 
     batch: int | None
     side: int
     channels_last: bool
     flat: bool
+    output: int = 0
+    is_plain: bool = True
 
     @classmethod
-    def of(cls, session: Session, name: str) -> InputForm:
+    def of(cls, session: Session, name: str, output: int | None = None) -> InputForm:
         """Read the form of a model.
+
+        Args:
+            session: of the model.
+            name: of the model, for messages.
+            output: the place of the output that holds the embedding; ``None``: the only one.
 
         Raises:
             UnsupportedModel: it takes no square pictures of three channels, or does not give one vector for each.
@@ -76,18 +85,32 @@ class InputForm:
         channels_last = len(shape) == 4 and shape[3] == 3 and shape[1] != 3
         sides = set(shape[1:3] if channels_last else shape[2:])
         pictures = len(shape) == 4 and shape[3 if channels_last else 1] == 3 and len(sides) == 1
-        vector = len(outputs) == 1 and len(outputs[0]) in (2, 4) and sum(axis != 1 for axis in outputs[0][1:]) == 1
-        if not pictures or not vector:
+        place = 0 if output is None else output
+        if not pictures or place not in vector_outputs(session) or (output is None and len(outputs) > 1):
             raise UnsupportedModel(
                 f"{name} is neither a face detector nor a recogniser: expected square pictures (n, 3, s, s) or "
                 f"(n, s, s, 3) in and one vector (n, d) each out, found input {shape} and outputs {outputs}"
             )
-        return cls(shape[0], sides.pop() or CROP_SIZE, channels_last, len(outputs[0]) == 2)
+        is_half = session.input.is_half or session.outputs[place].is_half
+        return cls(
+            batch=shape[0],
+            side=sides.pop() or CROP_SIZE,
+            channels_last=channels_last,
+            flat=len(outputs[place]) == 2,
+            output=place,
+            is_plain=len(outputs) == 1 and not is_half,
+        )
 
     @property
     def is_the_servers(self) -> bool:
         """Whether :class:`recognizer.embedding.Embedder` takes models of this form."""
-        return self.batch in (None, 1) and self.side == CROP_SIZE and not self.channels_last and self.flat
+        return (
+            self.batch in (None, 1)
+            and self.side == CROP_SIZE
+            and not self.channels_last
+            and self.flat
+            and self.is_plain
+        )
 
     def blob(self, crops: NDArray[np.uint8], preprocessing: Preprocessing) -> NDArray[np.float32]:
         """The model's input for aligned faces, BGR ``(n, 112, 112, 3)``."""
@@ -98,6 +121,16 @@ class InputForm:
         if preprocessing.channels == "bgr":
             samples = samples[..., ::-1]
         return np.ascontiguousarray(samples if self.channels_last else samples.transpose(0, 3, 1, 2), np.float32)
+
+
+def vector_outputs(session: Session) -> list[int]:
+    """The places of the outputs ``(n, d)``, ``(n, d, 1, 1)`` or ``(n, 1, 1, d)``: one vector for each picture."""
+    shapes = [output.shape for output in session.outputs]
+    return [
+        place
+        for place, shape in enumerate(shapes)
+        if len(shape) in (2, 4) and sum(axis != 1 for axis in shape[1:]) == 1
+    ]
 
 
 def _plain(values: Triple) -> str:

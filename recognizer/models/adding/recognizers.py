@@ -16,9 +16,15 @@ from facet.runtime.models import ModelFile, UnsupportedModel, sha256_of
 from facet.runtime.session import InferenceFailed, OnnxSession, Session
 from facet.runtime.sessions import open_session
 from recognizer.embedding import BATCHES, Embedder, input_normalization
-from recognizer.models.adding.choice import Choice, choose
+from recognizer.models.adding.choice import NEAR, Choice, choose
 from recognizer.models.adding.graphs import taking_aligned_faces
-from recognizer.models.adding.preprocessing import INSIGHTFACE_INPUT, RAW_INPUT, InputForm, Preprocessing
+from recognizer.models.adding.preprocessing import (
+    INSIGHTFACE_INPUT,
+    RAW_INPUT,
+    InputForm,
+    Preprocessing,
+    vector_outputs,
+)
 from recognizer.models.adding.reference_faces import reference_faces
 
 MIN_SIMILARITY = 0.999
@@ -34,33 +40,41 @@ class ReadRecognizer:
         form: of the original.
         choice: its preprocessing.
         batch: the number of pictures that it takes at a time; ``None`` for any.
+        output: name of the output that holds the embedding; empty if the original has no other.
     """
 
     content: bytes
     form: InputForm
     choice: Choice
     batch: int | None
+    output: str = ""
 
 
-def read_recognizer(content: bytes, session: OnnxSession, name: str, told: Sequence[Preprocessing]) -> ReadRecognizer:
+def read_recognizer(
+    content: bytes, session: OnnxSession, name: str, told: Sequence[Preprocessing], *, output: str = ""
+) -> ReadRecognizer:
     """Find out how a recogniser takes its input, and convert it if the server would not read it so.
+
+    Of several outputs the one that tells people apart best is the embedding. The first of those that do it equally well
+    is taken, such as an embedding and the same at unit length.
 
     Args:
         content: the ONNX file.
         session: of the same file.
         name: of the model, for messages.
         told: the candidates for its preprocessing; the best one is taken.
+        output: name of the output that holds the embedding; empty: found out.
 
     Raises:
-        UnsupportedModel: it is no recogniser, does not tell people apart, or cannot be converted.
+        UnsupportedModel: it is no recogniser, has no such output, does not tell people apart, or cannot be converted.
         ModelError: the package onnx is needed and missing.
     """
-    form = InputForm.of(session, name)
+    form, choice = _chosen(session, name, told, output)
     original = _Original(session, form, name)
-    choice = choose(original.embed, told, name)
+    chosen = session.outputs[form.output].name if len(session.outputs) > 1 else ""
     expected = original.embed(_sample(), choice.preprocessing)
     if form.is_the_servers and _is_read_as_it_is(original, content, expected):
-        return ReadRecognizer(content, form, choice, form.batch)
+        return ReadRecognizer(content, form, choice, form.batch, chosen)
     differences = []
     for batch in (None, 1):
         if batch == 1 and form.batch != 1:
@@ -68,7 +82,7 @@ def read_recognizer(content: bytes, session: OnnxSession, name: str, told: Seque
         converted = taking_aligned_faces(content, name, form, choice.preprocessing, batch=batch)
         problem = _difference(converted, expected, name)
         if not problem:
-            return ReadRecognizer(converted, form, choice, batch)
+            return ReadRecognizer(converted, form, choice, batch, chosen)
         differences.append(problem)
     fixed = f" takes {form.batch} pictures at a time, and cannot take any other number:" if form.batch else ":"
     raise UnsupportedModel(f"{name}{fixed} converted, {differences[-1]}")
@@ -86,6 +100,29 @@ def misread(content: bytes, session: OnnxSession, name: str, told: Sequence[Prep
     return None if _is_read_as_it_is(original, content, expected) else preprocessing
 
 
+def _chosen(session: OnnxSession, name: str, told: Sequence[Preprocessing], output: str) -> tuple[InputForm, Choice]:
+    """The output of a recogniser that holds the embedding, and its preprocessing."""
+    names = [each.name for each in session.outputs]
+    if output and output not in names:
+        raise UnsupportedModel(f"{name} has no output {output!r}, it has {', '.join(names)}")
+    places = [names.index(output)] if output else vector_outputs(session) or [0]
+    chosen: list[tuple[InputForm, Choice]] = []
+    problems = []
+    for place in places:
+        form = InputForm.of(session, name, place)
+        named = f"output {names[place]} of {name}" if len(names) > 1 else name
+        try:
+            choice = choose(_Original(session, form, name).embed, told, named)
+        except UnsupportedModel as error:
+            problems.append(str(error))
+            continue
+        if not chosen or choice.separation.sharpness * (1 - NEAR) > chosen[0][1].separation.sharpness:
+            chosen = [(form, choice)]
+    if not chosen:
+        raise UnsupportedModel("; ".join(problems))
+    return chosen[0]
+
+
 class _Original:
     """A recogniser as it is."""
 
@@ -99,7 +136,8 @@ class _Original:
         padded = np.concatenate([crops, np.repeat(crops[:1], padding, 0)])
         session = self._session.normalizing(lambda pictures: self._form.blob(pictures, preprocessing))
         try:
-            outputs = [session.run(padded[at : at + count])[0] for at in range(0, len(padded), count)]
+            batches = (padded[at : at + count] for at in range(0, len(padded), count))
+            outputs = [session.run(batch)[self._form.output] for batch in batches]
         except InferenceFailed as error:
             raise UnsupportedModel(f"{self._name} does not run: {' '.join(str(error).split())}") from error
         if any(len(output) != len(padded[at * count : (at + 1) * count]) for at, output in enumerate(outputs)):

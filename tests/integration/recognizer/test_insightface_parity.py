@@ -9,6 +9,7 @@ Crops of faces that are larger than the crop alias in the same way, so crops are
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,7 @@ from recognizer.embedding import Embedder, input_normalization
 from recognizer.faces import Faces
 from recognizer.models.adding import reference_faces as faces_of_the_package
 from recognizer.models.adding.add import Told, add_file
-from tests.unit.recognizer.models.adding.foreign_models import Foreign
+from tests.unit.recognizer.models.adding.foreign_models import Foreign, write_half, write_of_several_outputs
 
 if TYPE_CHECKING:
     from tests.conftest import Pictures
@@ -176,6 +177,19 @@ def test_input_normalization_equals_that_of_insightface(names: tuple[str, ...], 
     expected = ArcFaceONNX(str(path))
     normalization = input_normalization(path.read_bytes())
     assert (normalization.mean, normalization.scale) == (expected.input_mean, expected.input_std)
+
+
+@pytest.mark.parametrize("write", [write_half, write_of_several_outputs])
+def test_insightface_reads_what_was_float16_or_had_several_outputs(
+    write: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    path, packaged = write(tmp_path / "foreign.onnx"), find_model("w600k_mbf")
+    added = add_file(path, tmp_path / "models", told=Told("rgb", ((127.5,) * 3, (127.5,) * 3)))
+    faces = faces_of_the_package.reference_faces()
+    vectors = ArcFaceONNX(str(added.path)).get_feat(list(faces))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    expected = Embedder(OnnxSession(packaged.path), packaged).embed(list(faces))
+    assert (vectors * expected).sum(1).min() > COSINE
 
 
 def test_a_model_that_was_converted_is_one_that_insightface_reads_as_well(tmp_path: Path) -> None:

@@ -110,6 +110,7 @@ def test_a_model_that_was_added_is_served_by_the_command_that_is_printed(tmp_pat
     assert f"facet serve --models.folder '{out}' --models.embedding-next foreign\n" in said
     assert "facet gallery migrate GALLERY --to foreign\n" in said
     assert "the licence of the weights is not known" in said
+    assert find_model("foreign", out).sha256[:12] in said.split()
     told = json.loads(run(*arguments, "--license", "MIT", "--json").stdout)
     (model,) = told["models"]
     assert model["license"] == "MIT"

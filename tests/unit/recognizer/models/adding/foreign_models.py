@@ -196,3 +196,32 @@ def write_with_weights_elsewhere(path: Path) -> Path:
     model = onnx.load(str(find_model("w600k_mbf").path))
     onnx.save(model, str(path), save_as_external_data=True, location="weights.bin", size_threshold=0)
     return path
+
+
+def write_half(path: Path) -> Path:
+    """Write the packaged recogniser in float16: its weights, its input and its output."""
+    model = onnx.load(str(find_model("w600k_mbf").path))
+    for tensor in model.graph.initializer:
+        if tensor.data_type == onnx.TensorProto.FLOAT:
+            values = numpy_helper.to_array(tensor).astype(np.float16)
+            tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.elem_type = onnx.TensorProto.FLOAT16
+    del model.graph.value_info[:]
+    onnx.save(model, str(path))
+    return path
+
+
+def write_of_several_outputs(path: Path) -> Path:
+    """Write the packaged recogniser with a norm and the features before the last layer, before its embedding."""
+    model = onnx.load(str(find_model("w600k_mbf").path))
+    graph = model.graph
+    (embedding,) = graph.output
+    last = graph.node[-1]
+    graph.node.append(helper.make_node("ReduceL2", [embedding.name], ["norm"], axes=[1], keepdims=1))
+    graph.node.append(helper.make_node("Identity", [last.input[0]], ["features"]))
+    del graph.output[:]
+    for name, size in (("norm", 1), ("features", DIMENSION), (embedding.name, DIMENSION)):
+        graph.output.append(helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ("n", size)))
+    onnx.save(model, str(path))
+    return path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from recognizer.models.adding.preprocessing import InputForm
 from recognizer.models.adding.reference_faces import reference_faces
 from recognizer.models.loading import load_models
 from recognizer.settings import ModelSettings
-from tests.unit.recognizer.models.adding.foreign_models import IMAGENET, Foreign
+from tests.unit.recognizer.models.adding.foreign_models import IMAGENET, Foreign, write_half, write_of_several_outputs
 
 FOREIGN = {
     "channels last, BGR, std 128": Foreign(channels_last=True, bgr=True, std=(128.0,) * 3),
@@ -67,6 +68,38 @@ def test_preprocessing_that_is_not_told_is_found_out(foreign: Foreign, tmp_path:
     assert added.choice.lead > 0
     assert similarities(OnnxSession(added.path), "foreign", tmp_path / "models", expected).min() > 0.999
     assert added.origin.license == UNKNOWN
+
+
+@pytest.mark.parametrize("write", [write_half, write_of_several_outputs])
+def test_float16_and_further_outputs_are_taken_away(write: Callable[[Path], Path], tmp_path: Path) -> None:
+    path = write(tmp_path / "foreign.onnx")
+    packaged = find_model("w600k_mbf")
+    expected = Embedder(OnnxSession(packaged.path), packaged).embed(list(reference_faces()))
+    added = add_file(path, tmp_path / "models", told=Told("rgb", ((127.5,) * 3, (127.5,) * 3)))
+    assert added.converted
+    assert added.output == (OnnxSession(packaged.path).outputs[0].name if write is write_of_several_outputs else "")
+    for session in (OnnxSession(added.path), OpenVinoSession(added.path, precision="fp32")):
+        assert similarities(session, "foreign", tmp_path / "models", expected).min() > 0.999
+    (output,) = OnnxSession(added.path).outputs
+    assert not output.is_half
+
+
+def test_onnx_runtime_reads_float16_as_openvino_does(tmp_path: Path) -> None:
+    path, packaged = write_half(tmp_path / "half.onnx"), find_model("w600k_mbf")
+    expected = Embedder(OnnxSession(packaged.path), packaged).embed(list(reference_faces()))
+    for session in (OnnxSession(path), OpenVinoSession(path, precision="fp32")):
+        assert similarities(session, str(path), tmp_path, expected).min() > 0.999
+
+
+def test_the_output_that_is_told_is_taken_and_a_wrong_one_is_refused(tmp_path: Path) -> None:
+    path = write_of_several_outputs(tmp_path / "foreign.onnx")
+    scale = ((127.5,) * 3, (127.5,) * 3)
+    with pytest.raises(ModelError, match=r"has no output 'vector', it has norm, features, \S+$"):
+        add_file(path, tmp_path / "models", told=Told("rgb", scale, output="vector"))
+    with pytest.raises(ModelError, match="neither a face detector nor a recogniser"):
+        add_file(path, tmp_path / "models", told=Told("rgb", scale, output="norm"))
+    assert not (tmp_path / "models").exists()
+    assert add_file(path, tmp_path / "models", told=Told("rgb", scale, output="features")).output == "features"
 
 
 def test_the_same_model_gives_the_same_file(tmp_path: Path) -> None:
