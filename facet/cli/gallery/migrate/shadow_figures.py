@@ -35,13 +35,18 @@ class Names:
 
 def summary(report: pb.GetShadowReportResponse) -> list[Row]:
     """Return what was compared, and how often both decided the same."""
-    dropped = f", {report.dropped} more were dropped because the server was busy" if report.dropped else ""
-    rows: list[Row] = [("compared", f"{counted(report.faces, 'face')}{dropped}")]
+    rows: list[Row] = [("compared", counted(report.faces, "face"))]
+    if report.dropped:
+        rows.append(("dropped", f"{counted(report.dropped, 'identification')}: the server was busy, or they failed"))
+    if report.not_embedded:
+        without = f"{counted(report.not_embedded, 'face')} of people whom the other model does not have yet"
+        rows.append(("not compared", without))
     if not report.faces:
         return rows
     rows.append(("since", f"{utc(report.since)} UTC"))
     interval = f"{percent(report.agreement_low)} to {percent(report.agreement_high)}"
-    return [*rows, ("same decision", f"{percent(report.agreement)} of faces (95 % interval {interval})")]
+    rows.append(("same decision", f"{percent(report.agreement)} of faces (95 % interval {interval})"))
+    return [*rows, ("interval", f"over {counted(report.independent_faces, 'independent face')}")]
 
 
 def decisions(report: pb.GetShadowReportResponse) -> list[Row]:

@@ -44,9 +44,18 @@ def test_a_report_of_nothing_has_no_figures() -> None:
     assert figures.summary(report) == [("compared", "0 faces")]
 
 
-def test_what_was_dropped_is_said() -> None:
-    report = pb.GetShadowReportResponse(faces=10, dropped=3, since=Timestamp(seconds=1), agreement=0.9)
-    assert ("compared", "10 faces, 3 more were dropped because the server was busy") in figures.summary(report)
+def test_what_was_dropped_or_could_not_be_compared_is_said() -> None:
+    report = pb.GetShadowReportResponse(dropped=3, not_embedded=1)
+    assert figures.summary(report) == [
+        ("compared", "0 faces"),
+        ("dropped", "3 identifications: the server was busy, or they failed"),
+        ("not compared", "1 face of people whom the other model does not have yet"),
+    ]
+
+
+def test_the_interval_is_over_independent_faces() -> None:
+    report = pb.GetShadowReportResponse(faces=10, since=Timestamp(seconds=1), agreement=0.9, independent_faces=4)
+    assert figures.summary(report)[-1] == ("interval", "over 4 independent faces")
 
 
 def test_all_faces_are_in_the_table_of_decisions() -> None:
