@@ -133,7 +133,7 @@ class Enroller:
             raise ConsentRequired(gallery_id, subject_id)
         if subject is not None:
             for template in state.templates_of_picture:
-                if _is_same_face(template.box, enrollment.box):
+                if overlap(template.box, enrollment.box) >= SAME_FACE_IOU:
                     return Enrolled(subject, template, already_enrolled=True)
             if subject.template_count >= self._max_templates:
                 raise TooManyTemplates(gallery_id, subject_id, self._max_templates)
@@ -286,13 +286,14 @@ def _with_consent(subject: Subject, consent: Consent | None) -> Subject:
     return replace(subject, consent=consent) if known is None or known.time < consent.time else subject
 
 
-def _is_same_face(one: Box, other: Box) -> bool:
+def overlap(one: Box, other: Box) -> float:
+    """Return the IoU of two boxes, [0, 1]; of equal boxes it is 1, also without an area."""
     if one == other:
-        return True
+        return 1.0
     width = min(one[2], other[2]) - max(one[0], other[0])
     height = min(one[3], other[3]) - max(one[1], other[1])
     shared = max(0.0, width) * max(0.0, height)
-    return shared > 0 and shared >= SAME_FACE_IOU * (_area(one) + _area(other) - shared)
+    return shared / (_area(one) + _area(other) - shared) if shared > 0 else 0.0
 
 
 def _area(box: Box) -> float:

@@ -30,6 +30,8 @@ from facet.server.decoders import PictureDecoders
 from facet.server.erasures import ErasureWatch
 from facet.server.expired import ExpiredEraser
 from facet.server.gauges import Gauges
+from facet.server.migrations.crop_embedding import CropEmbedder
+from facet.server.migrations.worker import MigrationWorker
 from facet.server.models import load_pipeline
 from facet.server.monitoring.assessments import Assessments
 from facet.server.monitoring.drift_watch import DriftWatch
@@ -145,6 +147,7 @@ class Server:
         self._expired = ExpiredEraser(
             self._galleries, config.gallery.erase_expired_seconds, self._audit or NoAudit(), rising
         )
+        self._migrations = MigrationWorker(self._galleries, self.pipeline.next_problem)
         self._recorder = Recorder(is_on=config.monitoring.record, clock=rising)
         self._observations = ObservationWriter(self._recorder, self._galleries.observations, config.monitoring, rising)
         days, share = config.outcomes.days, config.outcomes.review_share
@@ -222,6 +225,7 @@ class Server:
         audit: Audit = self._audit or NoAudit()
         self._access.start(lambda changes: audit.note("callers_changed", "", "", **changes))
         self._expired.start()
+        self._migrations.start(CropEmbedder(self.pipeline, self._workers, loop))
         self._observations.start()
         credentials = self._certificates.credentials() if self._certificates is not None else None
         address = listen(self._server, config, credentials)
@@ -257,6 +261,7 @@ class Server:
             # Still open: health watches, which never end, and responses being sent.
             await self._server.stop(_FLUSH_SECONDS)
             await self._shadow.stop()
+            await asyncio.to_thread(self._migrations.close)
             await asyncio.to_thread(self._workers.close)
             await self._readiness.stop()
             await self._access.stop()
@@ -299,6 +304,7 @@ class Server:
         registry.register(self._gauges)
         registry.register(self._readiness)
         registry.register(self._expired)
+        registry.register(self._migrations)
         registry.register(self._erasures)
         registry.register(self._shadow)
         registry.register(self._observations)
@@ -355,6 +361,7 @@ class Server:
             answer_ids,
             outcomes,
             ShadowReports(self._shadow, galleries),
+            self._migrations,
         )
         add_GalleryServiceServicer_to_server(gallery, server)
         about = ServerServicer(config, pipeline, workers, self._telemetry, AuditEntries(self._audit), self._drift)

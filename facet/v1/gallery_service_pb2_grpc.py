@@ -855,7 +855,7 @@ class GalleryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListMigrationGaps(self, request, context):
-        """Lists the templates without an embedding of the model that does not search.
+        """Lists the templates without an embedding of one of the two models, usually the one that does not search.
 
         Limits: page_size is at most 1000.
 
@@ -868,14 +868,15 @@ class GalleryServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def FillMigrationGap(self, request, context):
-        """Makes the missing embeddings of the templates of a picture from the picture itself, which is found by its SHA-256.
+        """Makes the missing embeddings of the templates of a picture from the picture itself. The templates are found by the
+        SHA-256 of the picture, and the face of each by its box.
 
-        Limits: the picture, see RecognitionService.
+        Limits: the picture, see RecognitionService. A call fills at most 100 templates; a second one fills the others.
 
         Errors: those of the service, those of RecognitionService about pictures, and
         NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
         FAILED_PRECONDITION The gallery is not being migrated (NO_MIGRATION), or the migration is ending
-        (MIGRATION_ENDING). The model that does not search is not loaded (MODEL_NOT_LOADED).
+        (MIGRATION_ENDING). The model that misses an embedding is not loaded (MODEL_NOT_LOADED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -485,7 +485,7 @@ class GalleryServiceStub:
                           (MODEL_NOT_LOADED).
     """
     ListMigrationGaps: _grpc.UnaryUnaryMultiCallable[_migrations_pb2.ListMigrationGapsRequest, _migrations_pb2.ListMigrationGapsResponse]
-    """Lists the templates without an embedding of the model that does not search.
+    """Lists the templates without an embedding of one of the two models, usually the one that does not search.
 
     Limits: page_size is at most 1000.
 
@@ -494,14 +494,15 @@ class GalleryServiceStub:
       FAILED_PRECONDITION The gallery is not being migrated (NO_MIGRATION).
     """
     FillMigrationGap: _grpc.UnaryUnaryMultiCallable[_migrations_pb2.FillMigrationGapRequest, _migrations_pb2.FillMigrationGapResponse]
-    """Makes the missing embeddings of the templates of a picture from the picture itself, which is found by its SHA-256.
+    """Makes the missing embeddings of the templates of a picture from the picture itself. The templates are found by the
+    SHA-256 of the picture, and the face of each by its box.
 
-    Limits: the picture, see RecognitionService.
+    Limits: the picture, see RecognitionService. A call fills at most 100 templates; a second one fills the others.
 
     Errors: those of the service, those of RecognitionService about pictures, and
       NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
       FAILED_PRECONDITION The gallery is not being migrated (NO_MIGRATION), or the migration is ending
-                          (MIGRATION_ENDING). The model that does not search is not loaded (MODEL_NOT_LOADED).
+                          (MIGRATION_ENDING). The model that misses an embedding is not loaded (MODEL_NOT_LOADED).
     """
     SwitchMigration: _grpc.UnaryUnaryMultiCallable[_migrations_pb2.SwitchMigrationRequest, _migrations_pb2.SwitchMigrationResponse]
     """Lets the new model search, with its own threshold: every search that begins after the answer. Searches that are under
@@ -1008,7 +1009,7 @@ class GalleryServiceAsyncStub(GalleryServiceStub):
                           (MODEL_NOT_LOADED).
     """
     ListMigrationGaps: _aio.UnaryUnaryMultiCallable[_migrations_pb2.ListMigrationGapsRequest, _migrations_pb2.ListMigrationGapsResponse]  # type: ignore[assignment]
-    """Lists the templates without an embedding of the model that does not search.
+    """Lists the templates without an embedding of one of the two models, usually the one that does not search.
 
     Limits: page_size is at most 1000.
 
@@ -1017,14 +1018,15 @@ class GalleryServiceAsyncStub(GalleryServiceStub):
       FAILED_PRECONDITION The gallery is not being migrated (NO_MIGRATION).
     """
     FillMigrationGap: _aio.UnaryUnaryMultiCallable[_migrations_pb2.FillMigrationGapRequest, _migrations_pb2.FillMigrationGapResponse]  # type: ignore[assignment]
-    """Makes the missing embeddings of the templates of a picture from the picture itself, which is found by its SHA-256.
+    """Makes the missing embeddings of the templates of a picture from the picture itself. The templates are found by the
+    SHA-256 of the picture, and the face of each by its box.
 
-    Limits: the picture, see RecognitionService.
+    Limits: the picture, see RecognitionService. A call fills at most 100 templates; a second one fills the others.
 
     Errors: those of the service, those of RecognitionService about pictures, and
       NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
       FAILED_PRECONDITION The gallery is not being migrated (NO_MIGRATION), or the migration is ending
-                          (MIGRATION_ENDING). The model that does not search is not loaded (MODEL_NOT_LOADED).
+                          (MIGRATION_ENDING). The model that misses an embedding is not loaded (MODEL_NOT_LOADED).
     """
     SwitchMigration: _aio.UnaryUnaryMultiCallable[_migrations_pb2.SwitchMigrationRequest, _migrations_pb2.SwitchMigrationResponse]  # type: ignore[assignment]
     """Lets the new model search, with its own threshold: every search that begins after the answer. Searches that are under
@@ -1726,7 +1728,7 @@ class GalleryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _migrations_pb2.ListMigrationGapsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_migrations_pb2.ListMigrationGapsResponse, _abc.Awaitable[_migrations_pb2.ListMigrationGapsResponse]]:
-        """Lists the templates without an embedding of the model that does not search.
+        """Lists the templates without an embedding of one of the two models, usually the one that does not search.
 
         Limits: page_size is at most 1000.
 
@@ -1741,14 +1743,15 @@ class GalleryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _migrations_pb2.FillMigrationGapRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_migrations_pb2.FillMigrationGapResponse, _abc.Awaitable[_migrations_pb2.FillMigrationGapResponse]]:
-        """Makes the missing embeddings of the templates of a picture from the picture itself, which is found by its SHA-256.
+        """Makes the missing embeddings of the templates of a picture from the picture itself. The templates are found by the
+        SHA-256 of the picture, and the face of each by its box.
 
-        Limits: the picture, see RecognitionService.
+        Limits: the picture, see RecognitionService. A call fills at most 100 templates; a second one fills the others.
 
         Errors: those of the service, those of RecognitionService about pictures, and
           NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
           FAILED_PRECONDITION The gallery is not being migrated (NO_MIGRATION), or the migration is ending
-                              (MIGRATION_ENDING). The model that does not search is not loaded (MODEL_NOT_LOADED).
+                              (MIGRATION_ENDING). The model that misses an embedding is not loaded (MODEL_NOT_LOADED).
         """
 
     @_abc_1.abstractmethod

@@ -28,17 +28,17 @@ from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mas
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x66\x61\x63\x65t/v1/migrations.proto\x12\x08\x66\x61\x63\x65t.v1\x1a\"facet/v1/recognition_service.proto\x1a\x14\x66\x61\x63\x65t/v1/types.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdf\x03\n\tMigration\x12\x14\n\x0cmigration_id\x18\x01 \x01(\t\x12,\n\nfrom_model\x18\x02 \x01(\x0b\x32\x18.facet.v1.MigrationModel\x12*\n\x08to_model\x18\x03 \x01(\x0b\x32\x18.facet.v1.MigrationModel\x12\'\n\x05state\x18\x04 \x01(\x0e\x32\x18.facet.v1.MigrationState\x12.\n\nstart_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bswitch_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0etemplates_done\x18\x07 \x01(\x04\x12\x19\n\x11templates_waiting\x18\x08 \x01(\x04\x12\x19\n\x11templates_missing\x18\t \x01(\x04\x12\x1c\n\x14templates_per_second\x18\n \x01(\x01\x12\x0f\n\x07problem\x18\x0b \x01(\t\x12\x11\n\tthreshold\x18\x0c \x01(\x02\x12\x1b\n\x13threshold_is_chosen\x18\r \x01(\x08\x12\x15\n\ris_calibrated\x18\x0e \x01(\x08\x12\x14\n\x0cshadow_share\x18\x0f \x01(\x01\"f\n\x0eMigrationModel\x12\x10\n\x08\x63ontract\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x11\n\tdimension\x18\x04 \x01(\r\x12\x11\n\tis_loaded\x18\x05 \x01(\x08\"T\n\x15StartMigrationRequest\x12\x12\n\ngallery_id\x18\x01 \x01(\t\x12\x10\n\x08to_model\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"\x93\x01\n\x16StartMigrationResponse\x12&\n\tmigration\x18\x01 \x01(\x0b\x32\x13.facet.v1.Migration\x12\x1b\n\x13templates_with_crop\x18\x02 \x01(\x04\x12\x1e\n\x16templates_without_crop\x18\x03 \x01(\x04\x12\x14\n\x0c\x62ytes_needed\x18\x04 \x01(\x04\"\x86\x01\n\x16UpdateMigrationRequest\x12\x12\n\ngallery_id\x18\x01 \x01(\t\x12\x11\n\tthreshold\x18\x02 \x01(\x02\x12\x14\n\x0cshadow_share\x18\x03 \x01(\x01\x12/\n\x0bupdate_mask\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"A\n\x17UpdateMigrationResponse\x12&\n\tmigration\x18\x01 \x01(\x0b\x32\x13.facet.v1.Migration\"U\n\x18ListMigrationGapsRequest\x12\x12\n\ngallery_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\x12\n\npage_token\x18\x03 \x01(\t\"Z\n\x19ListMigrationGapsResponse\x12$\n\x04gaps\x18\x01 \x03(\x0b\x32\x16.facet.v1.MigrationGap\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x93\x01\n\x0cMigrationGap\x12\x12\n\nsubject_id\x18\x01 \x01(\t\x12\x13\n\x0btemplate_id\x18\x02 \x01(\t\x12\x16\n\x0epicture_sha256\x18\x03 \x01(\t\x12,\n\x06reason\x18\x04 \x01(\x0e\x32\x1c.facet.v1.MigrationGapReason\x12\x14\n\x0c\x64isplay_name\x18\x05 \x01(\t\"Q\n\x17\x46illMigrationGapRequest\x12\x12\n\ngallery_id\x18\x01 \x01(\t\x12\"\n\x07picture\x18\x02 \x01(\x0b\x32\x11.facet.v1.Picture\"\x86\x01\n\x18\x46illMigrationGapResponse\x12+\n\ttemplates\x18\x01 \x03(\x0b\x32\x18.facet.v1.FilledTemplate\x12+\n\tnot_found\x18\x02 \x03(\x0b\x32\x18.facet.v1.FilledTemplate\x12\x10\n\x08is_known\x18\x03 \x01(\x08\"9\n\x0e\x46illedTemplate\x12\x12\n\nsubject_id\x18\x01 \x01(\t\x12\x13\n\x0btemplate_id\x18\x02 \x01(\t\"{\n\x16SwitchMigrationRequest\x12\x12\n\ngallery_id\x18\x01 \x01(\t\x12\x15\n\rallow_missing\x18\x02 \x01(\x08\x12\x1f\n\x17\x61llow_default_threshold\x18\x03 \x01(\x08\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"A\n\x17SwitchMigrationResponse\x12&\n\tmigration\x18\x01 \x01(\x0b\x32\x13.facet.v1.Migration\"E\n\x18RollBackMigrationRequest\x12\x12\n\ngallery_id\x18\x01 \x01(\t\x12\x15\n\rallow_missing\x18\x02 \x01(\x08\"C\n\x19RollBackMigrationResponse\x12&\n\tmigration\x18\x01 \x01(\x0b\x32\x13.facet.v1.Migration\"q\n\x16\x46inishMigrationRequest\x12\x12\n\ngallery_id\x18\x01 \x01(\t\x12\x16\n\x0e\x64\x65lete_missing\x18\x02 \x01(\x08\x12\x14\n\x0c\x64\x65lete_crops\x18\x03 \x01(\x08\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"\\\n\x17\x46inishMigrationResponse\x12&\n\tmigration\x18\x01 \x01(\x0b\x32\x13.facet.v1.Migration\x12\x19\n\x11templates_deleted\x18\x02 \x01(\x04\"D\n\x16\x43\x61ncelMigrationRequest\x12\x12\n\ngallery_id\x18\x01 \x01(\t\x12\x16\n\x0e\x64\x65lete_missing\x18\x02 \x01(\x08\"\\\n\x17\x43\x61ncelMigrationResponse\x12&\n\tmigration\x18\x01 \x01(\x0b\x32\x13.facet.v1.Migration\x12\x19\n\x11templates_deleted\x18\x02 \x01(\x04\"R\n\x16GetShadowReportRequest\x12\x12\n\ngallery_id\x18\x01 \x01(\t\x12\x15\n\rinclude_crops\x18\x02 \x01(\x08\x12\r\n\x05reset\x18\x03 \x01(\x08\"\xa8\x05\n\x17GetShadowReportResponse\x12/\n\rserving_model\x18\x01 \x01(\x0b\x32\x18.facet.v1.MigrationModel\x12.\n\x0cshadow_model\x18\x02 \x01(\x0b\x32\x18.facet.v1.MigrationModel\x12)\n\x05since\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x66\x61\x63\x65s\x18\x04 \x01(\x04\x12\x0f\n\x07\x64ropped\x18\x05 \x01(\x04\x12\x14\n\x0csame_subject\x18\x06 \x01(\x04\x12\x14\n\x0c\x62oth_unknown\x18\x07 \x01(\x04\x12\x14\n\x0conly_serving\x18\x08 \x01(\x04\x12\x13\n\x0bonly_shadow\x18\t \x01(\x04\x12\x1a\n\x12\x64ifferent_subjects\x18\n \x01(\x04\x12\x11\n\tagreement\x18\x0b \x01(\x01\x12\x15\n\ragreement_low\x18\x0c \x01(\x01\x12\x16\n\x0e\x61greement_high\x18\r \x01(\x01\x12\x37\n\x12serving_similarity\x18\x0e \x01(\x0b\x32\x1b.facet.v1.SimilaritySummary\x12\x36\n\x11shadow_similarity\x18\x0f \x01(\x0b\x32\x1b.facet.v1.SimilaritySummary\x12*\n\x0cserving_cost\x18\x10 \x01(\x0b\x32\x14.facet.v1.ShadowCost\x12)\n\x0bshadow_cost\x18\x11 \x01(\x0b\x32\x14.facet.v1.ShadowCost\x12\x33\n\rdisagreements\x18\x12 \x03(\x0b\x32\x1c.facet.v1.ShadowDisagreement\x12\x19\n\x11independent_faces\x18\x13 \x01(\x04\x12\x14\n\x0cnot_embedded\x18\x14 \x01(\x04\"W\n\x11SimilaritySummary\x12\x0c\n\x04mean\x18\x01 \x01(\x01\x12\n\n\x02p5\x18\x02 \x01(\x01\x12\x0b\n\x03p50\x18\x03 \x01(\x01\x12\x0b\n\x03p95\x18\x04 \x01(\x01\x12\x0e\n\x06\x63ounts\x18\x05 \x03(\x04\"1\n\nShadowCost\x12\x10\n\x08\x65mbed_ms\x18\x01 \x01(\x01\x12\x11\n\tsearch_ms\x18\x02 \x01(\x01\"\xa5\x01\n\x12ShadowDisagreement\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x07serving\x18\x02 \x01(\x0b\x32\x18.facet.v1.Identification\x12(\n\x06shadow\x18\x03 \x01(\x0b\x32\x18.facet.v1.Identification\x12\x10\n\x08\x63rop_png\x18\x04 \x01(\x0c*\xc8\x01\n\x0eMigrationState\x12\x1f\n\x1bMIGRATION_STATE_UNSPECIFIED\x10\x00\x12\x1d\n\x19MIGRATION_STATE_EMBEDDING\x10\x01\x12\x19\n\x15MIGRATION_STATE_READY\x10\x02\x12\x1c\n\x18MIGRATION_STATE_SWITCHED\x10\x03\x12\x1d\n\x19MIGRATION_STATE_FINISHING\x10\x04\x12\x1e\n\x1aMIGRATION_STATE_CANCELLING\x10\x05*\xcc\x01\n\x12MigrationGapReason\x12$\n MIGRATION_GAP_REASON_UNSPECIFIED\x10\x00\x12 \n\x1cMIGRATION_GAP_REASON_WAITING\x10\x01\x12 \n\x1cMIGRATION_GAP_REASON_NO_CROP\x10\x02\x12%\n!MIGRATION_GAP_REASON_CROP_DAMAGED\x10\x03\x12%\n!MIGRATION_GAP_REASON_NOT_EMBEDDED\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x66\x61\x63\x65t/v1/migrations.proto\x12\x08\x66\x61\x63\x65t.v1\x1a\"facet/v1/recognition_service.proto\x1a\x14\x66\x61\x63\x65t/v1/types.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdf\x03\n\tMigration\x12\x14\n\x0cmigration_id\x18\x01 \x01(\t\x12,\n\nfrom_model\x18\x02 \x01(\x0b\x32\x18.facet.v1.MigrationModel\x12*\n\x08to_model\x18\x03 \x01(\x0b\x32\x18.facet.v1.MigrationModel\x12\'\n\x05state\x18\x04 \x01(\x0e\x32\x18.facet.v1.MigrationState\x12.\n\nstart_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bswitch_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0etemplates_done\x18\x07 \x01(\x04\x12\x19\n\x11templates_waiting\x18\x08 \x01(\x04\x12\x19\n\x11templates_missing\x18\t \x01(\x04\x12\x1c\n\x14templates_per_second\x18\n \x01(\x01\x12\x0f\n\x07problem\x18\x0b \x01(\t\x12\x11\n\tthreshold\x18\x0c \x01(\x02\x12\x1b\n\x13threshold_is_chosen\x18\r \x01(\x08\x12\x15\n\ris_calibrated\x18\x0e \x01(\x08\x12\x14\n\x0cshadow_share\x18\x0f \x01(\x01\"f\n\x0eMigrationModel\x12\x10\n\x08\x63ontract\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x11\n\tdimension\x18\x04 \x01(\r\x12\x11\n\tis_loaded\x18\x05 \x01(\x08\"T\n\x15StartMigrationRequest\x12\x12\n\ngallery_id\x18\x01 \x01(\t\x12\x10\n\x08to_model\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"\x93\x01\n\x16StartMigrationResponse\x12&\n\tmigration\x18\x01 \x01(\x0b\x32\x13.facet.v1.Migration\x12\x1b\n\x13templates_with_crop\x18\x02 \x01(\x04\x12\x1e\n\x16templates_without_crop\x18\x03 \x01(\x04\x12\x14\n\x0c\x62ytes_needed\x18\x04 \x01(\x04\"\x86\x01\n\x16UpdateMigrationRequest\x12\x12\n\ngallery_id\x18\x01 \x01(\t\x12\x11\n\tthreshold\x18\x02 \x01(\x02\x12\x14\n\x0cshadow_share\x18\x03 \x01(\x01\x12/\n\x0bupdate_mask\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"A\n\x17UpdateMigrationResponse\x12&\n\tmigration\x18\x01 \x01(\x0b\x32\x13.facet.v1.Migration\"U\n\x18ListMigrationGapsRequest\x12\x12\n\ngallery_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\x12\n\npage_token\x18\x03 \x01(\t\"Z\n\x19ListMigrationGapsResponse\x12$\n\x04gaps\x18\x01 \x03(\x0b\x32\x16.facet.v1.MigrationGap\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xa5\x01\n\x0cMigrationGap\x12\x12\n\nsubject_id\x18\x01 \x01(\t\x12\x13\n\x0btemplate_id\x18\x02 \x01(\t\x12\x16\n\x0epicture_sha256\x18\x03 \x01(\t\x12,\n\x06reason\x18\x04 \x01(\x0e\x32\x1c.facet.v1.MigrationGapReason\x12\x14\n\x0c\x64isplay_name\x18\x05 \x01(\t\x12\x10\n\x08\x63ontract\x18\x06 \x01(\t\"e\n\x17\x46illMigrationGapRequest\x12\x12\n\ngallery_id\x18\x01 \x01(\t\x12\"\n\x07picture\x18\x02 \x01(\x0b\x32\x11.facet.v1.Picture\x12\x12\n\nsubject_id\x18\x03 \x01(\t\"t\n\x18\x46illMigrationGapResponse\x12+\n\ttemplates\x18\x01 \x03(\x0b\x32\x18.facet.v1.FilledTemplate\x12+\n\tnot_found\x18\x02 \x03(\x0b\x32\x18.facet.v1.FilledTemplate\"9\n\x0e\x46illedTemplate\x12\x12\n\nsubject_id\x18\x01 \x01(\t\x12\x13\n\x0btemplate_id\x18\x02 \x01(\t\"{\n\x16SwitchMigrationRequest\x12\x12\n\ngallery_id\x18\x01 \x01(\t\x12\x15\n\rallow_missing\x18\x02 \x01(\x08\x12\x1f\n\x17\x61llow_default_threshold\x18\x03 \x01(\x08\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"A\n\x17SwitchMigrationResponse\x12&\n\tmigration\x18\x01 \x01(\x0b\x32\x13.facet.v1.Migration\"E\n\x18RollBackMigrationRequest\x12\x12\n\ngallery_id\x18\x01 \x01(\t\x12\x15\n\rallow_missing\x18\x02 \x01(\x08\"C\n\x19RollBackMigrationResponse\x12&\n\tmigration\x18\x01 \x01(\x0b\x32\x13.facet.v1.Migration\"q\n\x16\x46inishMigrationRequest\x12\x12\n\ngallery_id\x18\x01 \x01(\t\x12\x16\n\x0e\x64\x65lete_missing\x18\x02 \x01(\x08\x12\x14\n\x0c\x64\x65lete_crops\x18\x03 \x01(\x08\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"\\\n\x17\x46inishMigrationResponse\x12&\n\tmigration\x18\x01 \x01(\x0b\x32\x13.facet.v1.Migration\x12\x19\n\x11templates_deleted\x18\x02 \x01(\x04\"D\n\x16\x43\x61ncelMigrationRequest\x12\x12\n\ngallery_id\x18\x01 \x01(\t\x12\x16\n\x0e\x64\x65lete_missing\x18\x02 \x01(\x08\"\\\n\x17\x43\x61ncelMigrationResponse\x12&\n\tmigration\x18\x01 \x01(\x0b\x32\x13.facet.v1.Migration\x12\x19\n\x11templates_deleted\x18\x02 \x01(\x04\"R\n\x16GetShadowReportRequest\x12\x12\n\ngallery_id\x18\x01 \x01(\t\x12\x15\n\rinclude_crops\x18\x02 \x01(\x08\x12\r\n\x05reset\x18\x03 \x01(\x08\"\xa8\x05\n\x17GetShadowReportResponse\x12/\n\rserving_model\x18\x01 \x01(\x0b\x32\x18.facet.v1.MigrationModel\x12.\n\x0cshadow_model\x18\x02 \x01(\x0b\x32\x18.facet.v1.MigrationModel\x12)\n\x05since\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x66\x61\x63\x65s\x18\x04 \x01(\x04\x12\x0f\n\x07\x64ropped\x18\x05 \x01(\x04\x12\x14\n\x0csame_subject\x18\x06 \x01(\x04\x12\x14\n\x0c\x62oth_unknown\x18\x07 \x01(\x04\x12\x14\n\x0conly_serving\x18\x08 \x01(\x04\x12\x13\n\x0bonly_shadow\x18\t \x01(\x04\x12\x1a\n\x12\x64ifferent_subjects\x18\n \x01(\x04\x12\x11\n\tagreement\x18\x0b \x01(\x01\x12\x15\n\ragreement_low\x18\x0c \x01(\x01\x12\x16\n\x0e\x61greement_high\x18\r \x01(\x01\x12\x37\n\x12serving_similarity\x18\x0e \x01(\x0b\x32\x1b.facet.v1.SimilaritySummary\x12\x36\n\x11shadow_similarity\x18\x0f \x01(\x0b\x32\x1b.facet.v1.SimilaritySummary\x12*\n\x0cserving_cost\x18\x10 \x01(\x0b\x32\x14.facet.v1.ShadowCost\x12)\n\x0bshadow_cost\x18\x11 \x01(\x0b\x32\x14.facet.v1.ShadowCost\x12\x33\n\rdisagreements\x18\x12 \x03(\x0b\x32\x1c.facet.v1.ShadowDisagreement\x12\x19\n\x11independent_faces\x18\x13 \x01(\x04\x12\x14\n\x0cnot_embedded\x18\x14 \x01(\x04\"W\n\x11SimilaritySummary\x12\x0c\n\x04mean\x18\x01 \x01(\x01\x12\n\n\x02p5\x18\x02 \x01(\x01\x12\x0b\n\x03p50\x18\x03 \x01(\x01\x12\x0b\n\x03p95\x18\x04 \x01(\x01\x12\x0e\n\x06\x63ounts\x18\x05 \x03(\x04\"1\n\nShadowCost\x12\x10\n\x08\x65mbed_ms\x18\x01 \x01(\x01\x12\x11\n\tsearch_ms\x18\x02 \x01(\x01\"\xa5\x01\n\x12ShadowDisagreement\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x07serving\x18\x02 \x01(\x0b\x32\x18.facet.v1.Identification\x12(\n\x06shadow\x18\x03 \x01(\x0b\x32\x18.facet.v1.Identification\x12\x10\n\x08\x63rop_png\x18\x04 \x01(\x0c*\xc8\x01\n\x0eMigrationState\x12\x1f\n\x1bMIGRATION_STATE_UNSPECIFIED\x10\x00\x12\x1d\n\x19MIGRATION_STATE_EMBEDDING\x10\x01\x12\x19\n\x15MIGRATION_STATE_READY\x10\x02\x12\x1c\n\x18MIGRATION_STATE_SWITCHED\x10\x03\x12\x1d\n\x19MIGRATION_STATE_FINISHING\x10\x04\x12\x1e\n\x1aMIGRATION_STATE_CANCELLING\x10\x05*\xcc\x01\n\x12MigrationGapReason\x12$\n MIGRATION_GAP_REASON_UNSPECIFIED\x10\x00\x12 \n\x1cMIGRATION_GAP_REASON_WAITING\x10\x01\x12 \n\x1cMIGRATION_GAP_REASON_NO_CROP\x10\x02\x12%\n!MIGRATION_GAP_REASON_CROP_DAMAGED\x10\x03\x12%\n!MIGRATION_GAP_REASON_NOT_EMBEDDED\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'facet.v1.migrations_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MIGRATIONSTATE']._serialized_start=3579
-  _globals['_MIGRATIONSTATE']._serialized_end=3779
-  _globals['_MIGRATIONGAPREASON']._serialized_start=3782
-  _globals['_MIGRATIONGAPREASON']._serialized_end=3986
+  _globals['_MIGRATIONSTATE']._serialized_start=3598
+  _globals['_MIGRATIONSTATE']._serialized_end=3798
+  _globals['_MIGRATIONGAPREASON']._serialized_start=3801
+  _globals['_MIGRATIONGAPREASON']._serialized_end=4005
   _globals['_MIGRATION']._serialized_start=165
   _globals['_MIGRATION']._serialized_end=644
   _globals['_MIGRATIONMODEL']._serialized_start=646
@@ -56,37 +56,37 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTMIGRATIONGAPSRESPONSE']._serialized_start=1277
   _globals['_LISTMIGRATIONGAPSRESPONSE']._serialized_end=1367
   _globals['_MIGRATIONGAP']._serialized_start=1370
-  _globals['_MIGRATIONGAP']._serialized_end=1517
-  _globals['_FILLMIGRATIONGAPREQUEST']._serialized_start=1519
-  _globals['_FILLMIGRATIONGAPREQUEST']._serialized_end=1600
-  _globals['_FILLMIGRATIONGAPRESPONSE']._serialized_start=1603
-  _globals['_FILLMIGRATIONGAPRESPONSE']._serialized_end=1737
-  _globals['_FILLEDTEMPLATE']._serialized_start=1739
-  _globals['_FILLEDTEMPLATE']._serialized_end=1796
-  _globals['_SWITCHMIGRATIONREQUEST']._serialized_start=1798
-  _globals['_SWITCHMIGRATIONREQUEST']._serialized_end=1921
-  _globals['_SWITCHMIGRATIONRESPONSE']._serialized_start=1923
-  _globals['_SWITCHMIGRATIONRESPONSE']._serialized_end=1988
-  _globals['_ROLLBACKMIGRATIONREQUEST']._serialized_start=1990
-  _globals['_ROLLBACKMIGRATIONREQUEST']._serialized_end=2059
-  _globals['_ROLLBACKMIGRATIONRESPONSE']._serialized_start=2061
-  _globals['_ROLLBACKMIGRATIONRESPONSE']._serialized_end=2128
-  _globals['_FINISHMIGRATIONREQUEST']._serialized_start=2130
-  _globals['_FINISHMIGRATIONREQUEST']._serialized_end=2243
-  _globals['_FINISHMIGRATIONRESPONSE']._serialized_start=2245
-  _globals['_FINISHMIGRATIONRESPONSE']._serialized_end=2337
-  _globals['_CANCELMIGRATIONREQUEST']._serialized_start=2339
-  _globals['_CANCELMIGRATIONREQUEST']._serialized_end=2407
-  _globals['_CANCELMIGRATIONRESPONSE']._serialized_start=2409
-  _globals['_CANCELMIGRATIONRESPONSE']._serialized_end=2501
-  _globals['_GETSHADOWREPORTREQUEST']._serialized_start=2503
-  _globals['_GETSHADOWREPORTREQUEST']._serialized_end=2585
-  _globals['_GETSHADOWREPORTRESPONSE']._serialized_start=2588
-  _globals['_GETSHADOWREPORTRESPONSE']._serialized_end=3268
-  _globals['_SIMILARITYSUMMARY']._serialized_start=3270
-  _globals['_SIMILARITYSUMMARY']._serialized_end=3357
-  _globals['_SHADOWCOST']._serialized_start=3359
-  _globals['_SHADOWCOST']._serialized_end=3408
-  _globals['_SHADOWDISAGREEMENT']._serialized_start=3411
-  _globals['_SHADOWDISAGREEMENT']._serialized_end=3576
+  _globals['_MIGRATIONGAP']._serialized_end=1535
+  _globals['_FILLMIGRATIONGAPREQUEST']._serialized_start=1537
+  _globals['_FILLMIGRATIONGAPREQUEST']._serialized_end=1638
+  _globals['_FILLMIGRATIONGAPRESPONSE']._serialized_start=1640
+  _globals['_FILLMIGRATIONGAPRESPONSE']._serialized_end=1756
+  _globals['_FILLEDTEMPLATE']._serialized_start=1758
+  _globals['_FILLEDTEMPLATE']._serialized_end=1815
+  _globals['_SWITCHMIGRATIONREQUEST']._serialized_start=1817
+  _globals['_SWITCHMIGRATIONREQUEST']._serialized_end=1940
+  _globals['_SWITCHMIGRATIONRESPONSE']._serialized_start=1942
+  _globals['_SWITCHMIGRATIONRESPONSE']._serialized_end=2007
+  _globals['_ROLLBACKMIGRATIONREQUEST']._serialized_start=2009
+  _globals['_ROLLBACKMIGRATIONREQUEST']._serialized_end=2078
+  _globals['_ROLLBACKMIGRATIONRESPONSE']._serialized_start=2080
+  _globals['_ROLLBACKMIGRATIONRESPONSE']._serialized_end=2147
+  _globals['_FINISHMIGRATIONREQUEST']._serialized_start=2149
+  _globals['_FINISHMIGRATIONREQUEST']._serialized_end=2262
+  _globals['_FINISHMIGRATIONRESPONSE']._serialized_start=2264
+  _globals['_FINISHMIGRATIONRESPONSE']._serialized_end=2356
+  _globals['_CANCELMIGRATIONREQUEST']._serialized_start=2358
+  _globals['_CANCELMIGRATIONREQUEST']._serialized_end=2426
+  _globals['_CANCELMIGRATIONRESPONSE']._serialized_start=2428
+  _globals['_CANCELMIGRATIONRESPONSE']._serialized_end=2520
+  _globals['_GETSHADOWREPORTREQUEST']._serialized_start=2522
+  _globals['_GETSHADOWREPORTREQUEST']._serialized_end=2604
+  _globals['_GETSHADOWREPORTRESPONSE']._serialized_start=2607
+  _globals['_GETSHADOWREPORTRESPONSE']._serialized_end=3287
+  _globals['_SIMILARITYSUMMARY']._serialized_start=3289
+  _globals['_SIMILARITYSUMMARY']._serialized_end=3376
+  _globals['_SHADOWCOST']._serialized_start=3378
+  _globals['_SHADOWCOST']._serialized_end=3427
+  _globals['_SHADOWDISAGREEMENT']._serialized_start=3430
+  _globals['_SHADOWDISAGREEMENT']._serialized_end=3595
 # @@protoc_insertion_point(module_scope)

@@ -23,6 +23,7 @@ from gallery.errors import (
     ThresholdNotChosen,
 )
 from gallery.etags import new_etag
+from gallery.migration.gaps import BEFORE_ALL, Gap, Gaps
 from gallery.migration.shadowing import ModelRoles, Shadowing
 from gallery.open_gallery import OpenGallery, SearchSettings
 from gallery.records.galleries import Gallery, GalleryChange
@@ -33,8 +34,9 @@ from gallery.registry import GalleryRegistry
 from gallery.stores.base import Store
 from gallery.times import new_id
 
-_BEFORE_ALL = ("", "")
 _AT_ONCE = 200
+MAX_FACES = 100
+"""The most templates of one picture that are filled at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,7 @@ class Migrations:
 
     Attributes:
         models: the embedding models that the server has loaded.
+        gaps: the templates that miss an embedding.
         on_switched: told the gallery whenever the other model searches from now on; they must not raise.
     """
 
@@ -83,6 +86,7 @@ class Migrations:
         self._default_threshold = default_threshold
         self.models: Sequence[ModelVersion] = ()
         self.on_switched: list[Callable[[str], None]] = []
+        self.gaps = Gaps(store, registry)
 
     def plan(self, gallery_id: str, to_model: str) -> MigrationPlan:
         """Return what :meth:`start` would do; change nothing.
@@ -117,12 +121,12 @@ class Migrations:
     def add_embeddings(
         self, gallery_id: str, contract: str, faces: Sequence[StoredFace], embeddings: NDArray[np.float32]
     ) -> Sequence[str]:
-        """Add embeddings of the model that does not search to templates that have none.
+        """Add embeddings of one of the two models to templates that have none of it.
 
         Args:
             gallery_id: the gallery.
             contract: of that model.
-            faces: the templates, as :meth:`gallery.stores.base.SecondEmbeddings.missing` lists them.
+            faces: the templates, as :meth:`gallery.migration.gaps.Gaps.list` lists them.
             embeddings: shape ``(n, dimension)``, of any length above zero.
 
         Returns:
@@ -142,6 +146,27 @@ class Migrations:
             if len(added):
                 index.add(added)
         return added.template_ids
+
+    def gaps_of_picture(self, gallery_id: str, picture_sha256: str, *, subject_id: str = "") -> Sequence[Gap]:
+        """List the templates of a picture that miss an embedding, at most :data:`MAX_FACES`.
+
+        Args:
+            gallery_id: the gallery.
+            picture_sha256: hexadecimal digest of the picture.
+            subject_id: only templates of this subject; empty for all.
+
+        Raises:
+            MigrationEnding: the migration is ending.
+            ModelNotLoaded: a model that an embedding is missing of is not loaded.
+        """
+        _, migration = self._migrating(gallery_id)
+        found = self.gaps.list(
+            gallery_id, after=BEFORE_ALL, limit=MAX_FACES, picture_sha256=picture_sha256, subject_id=subject_id
+        )
+        for gap in found:
+            if gap.contract not in self._registry.dimensions:
+                raise ModelNotLoaded(gallery_id, migration.model(gap.contract).called, self._loaded)
+        return found
 
     def update(self, gallery_id: str, *, threshold: float | None = None, shadow_share: float | None = None) -> Gallery:
         """Change the threshold of the model that does not search, or the share of identifications of both.
@@ -348,7 +373,7 @@ class Migrations:
         return deleted
 
     def _missing(self, gallery_id: str, contract: str, most: int) -> Sequence[StoredFace]:
-        return self._store.second_embeddings.missing(gallery_id, contract, after=_BEFORE_ALL, limit=min(most, _AT_ONCE))
+        return self._store.second_embeddings.missing(gallery_id, contract, after=BEFORE_ALL, limit=min(most, _AT_ONCE))
 
     def _searched_by(self, opened: OpenGallery, migration: Migration, model: ModelVersion) -> Gallery:
         moment = self._registry.clock()

@@ -57,7 +57,14 @@ class SecondEmbeddings(Protocol):
     """
 
     def missing(
-        self, gallery_id: str, contract: str, *, after: tuple[str, str], limit: int, picture_sha256: str = ""
+        self,
+        gallery_id: str,
+        contract: str,
+        *,
+        after: tuple[str, str],
+        limit: int,
+        picture_sha256: str = "",
+        subject_id: str = "",
     ) -> Sequence[StoredFace]:
         """List the templates without an embedding under a contract, with their crops, but without embeddings.
 
@@ -67,6 +74,7 @@ class SecondEmbeddings(Protocol):
             after: a subject id and a template id, in whose order the list is; they need not exist.
             limit: the most templates.
             picture_sha256: only those of this picture; empty for all.
+            subject_id: only those of this subject; empty for all.
         """
 
     def count_missing(self, gallery_id: str, contract: str) -> tuple[int, int]:
@@ -75,7 +83,7 @@ class SecondEmbeddings(Protocol):
     def add(
         self, gallery_id: str, contract: str, template_ids: Sequence[str], embeddings: NDArray[np.float32]
     ) -> EmbeddedTemplates:
-        """Add embeddings under the contract that does not search, all in one transaction.
+        """Add embeddings under one of the two contracts, all in one transaction.
 
         Args:
             gallery_id: the gallery.

@@ -66,7 +66,7 @@ class MigrationMethods(Connection):
     async def list_migration_gaps(
         self, gallery_id: str, *, page_size: int = 0, page_token: str = "", timeout: float | None = None
     ) -> pb.ListMigrationGapsResponse:
-        """Return a page of the templates that the model that does not search has no embedding of.
+        """Return a page of the templates without an embedding of one of the two models.
 
         :meth:`iter_migration_gaps` returns them all.
 
@@ -86,7 +86,7 @@ class MigrationMethods(Connection):
     async def iter_migration_gaps(
         self, gallery_id: str, *, page_size: int = 0, timeout: float | None = None
     ) -> AsyncIterator[pb.MigrationGap]:
-        """Iterate over the templates that the model that does not search has no embedding of, by subject.
+        """Iterate over the templates without an embedding of one of the two models, by subject.
 
         Args:
             gallery_id: the gallery.
@@ -100,7 +100,7 @@ class MigrationMethods(Connection):
                 yield gap
 
     async def fill_migration_gap(
-        self, gallery_id: str, picture: PictureSource, *, timeout: float | None = None
+        self, gallery_id: str, picture: PictureSource, *, subject_id: str = "", timeout: float | None = None
     ) -> pb.FillMigrationGapResponse:
         """Make the missing embeddings of the templates of a picture from the picture itself.
 
@@ -108,6 +108,7 @@ class MigrationMethods(Connection):
             gallery_id: the gallery.
             picture: the original picture, byte for byte as it was enrolled, see :func:`facet.picture`. Its SHA-256
                 tells of which templates it is.
+            subject_id: fill only templates of this subject; empty for all.
             timeout: seconds the call may take; ``None`` for the client's.
 
         Raises:
@@ -116,7 +117,7 @@ class MigrationMethods(Connection):
             InvalidArgument: the picture cannot be read.
             NotFound: there is no such gallery.
         """
-        request = pb.FillMigrationGapRequest(gallery_id=gallery_id, picture=await read(picture))
+        request = pb.FillMigrationGapRequest(gallery_id=gallery_id, picture=await read(picture), subject_id=subject_id)
         return await self.galleries.FillMigrationGap(request, timeout=timeout)
 
     async def switch_migration(

@@ -361,6 +361,8 @@ class Workers:
 
     def _may_run(self, job: Job) -> bool:
         """Whether a queued job may have a thread that is free."""
+        if job.work.priority is Priority.BACKGROUND and self._running and self._clock() < job.arrival + job.handicap:
+            return False  # even on another thread, it would slow down what runs
         return job in self._large or not job.work.is_large or len(self._large) < self._max_large
 
     def _grant(self, job: Job) -> None:

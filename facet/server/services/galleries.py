@@ -17,6 +17,7 @@ from facet.server.access import identity
 from facet.server.audit import call as call_audit
 from facet.server.config import EnrollmentConfig
 from facet.server.errors import InvalidField
+from facet.server.migrations.worker import MigrationWorker
 from facet.server.monitoring.assessments import Assessments
 from facet.server.outcomes.answer_ids import AnswerIds, source_of_call
 from facet.server.outcomes.reporting import Outcomes
@@ -69,6 +70,7 @@ class GalleryServicer(MigrationServicer):
         answer_ids: gives answers their ids.
         outcomes: what clients said about answers.
         shadow: reports how the models of a migration agree.
+        migrations: makes and drops embeddings of migrations in the background.
     """
 
     def __init__(
@@ -85,10 +87,11 @@ class GalleryServicer(MigrationServicer):
         answer_ids: AnswerIds,
         outcomes: Outcomes,
         shadow: ShadowReports,
+        migrations: MigrationWorker,
     ) -> None:
+        super().__init__(pipeline, workers, galleries, migrations)
         self._pipeline = pipeline
         self._workers = workers
-        super().__init__(galleries)
         self._transfers = transfers
         self._calibrations = calibrations
         self._duplicates = duplicates
@@ -117,7 +120,7 @@ class GalleryServicer(MigrationServicer):
         """See the proto."""
         gallery_id = validate.gallery_id(request.gallery_id)
         gallery = await asyncio.to_thread(self._galleries.get_gallery, gallery_id)
-        return pb.GetGalleryResponse(gallery=self._gallery(gallery))
+        return pb.GetGalleryResponse(gallery=await asyncio.to_thread(self._gallery, gallery))
 
     async def ListGalleries(self, request: pb.ListGalleriesRequest, context: Context) -> pb.ListGalleriesResponse:
         """See the proto."""
@@ -127,7 +130,8 @@ class GalleryServicer(MigrationServicer):
             page_token=request.page_token,
             permitted=identity.current().galleries.allows,
         )
-        return pb.ListGalleriesResponse(galleries=map(self._gallery, page.items), next_page_token=page.next_page_token)
+        galleries = await asyncio.to_thread(lambda: [self._gallery(each) for each in page.items])
+        return pb.ListGalleriesResponse(galleries=galleries, next_page_token=page.next_page_token)
 
     async def UpdateGallery(self, request: pb.UpdateGalleryRequest, context: Context) -> pb.UpdateGalleryResponse:
         """See the proto."""
@@ -153,7 +157,9 @@ class GalleryServicer(MigrationServicer):
             etag=wanted.etag,
         )
         return pb.UpdateGalleryResponse(
-            gallery=self._gallery(gallery), subjects_expiring=effect.subjects, templates_expiring=effect.templates
+            gallery=await asyncio.to_thread(self._gallery, gallery),
+            subjects_expiring=effect.subjects,
+            templates_expiring=effect.templates,
         )
 
     async def DeleteGallery(self, request: pb.DeleteGalleryRequest, context: Context) -> pb.DeleteGalleryResponse:

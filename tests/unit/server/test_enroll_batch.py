@@ -26,7 +26,7 @@ async def test_a_client_that_does_not_read_answers_is_not_read_from() -> None:
     workers, batches = Workers(threads=1, max_queue=1), Batches(places=2, stall_seconds=60)
     # items without a gallery id are refused before models or galleries are used
     servicer = GalleryServicer(
-        NONE, workers, NONE, NONE, NONE, NONE, NONE, batches, EnrollmentConfig(), NONE, NONE, NONE
+        NONE, workers, NONE, NONE, NONE, NONE, NONE, batches, EnrollmentConfig(), NONE, NONE, NONE, NONE
     )
     sent = 0
 
@@ -49,7 +49,7 @@ async def test_a_client_that_does_not_read_answers_is_not_read_from() -> None:
 async def test_an_invalid_item_id_is_truncated_in_the_answer() -> None:
     workers, batches = Workers(threads=1, max_queue=1), Batches(places=2, stall_seconds=60)
     servicer = GalleryServicer(
-        NONE, workers, NONE, NONE, NONE, NONE, NONE, batches, EnrollmentConfig(), NONE, NONE, NONE
+        NONE, workers, NONE, NONE, NONE, NONE, NONE, batches, EnrollmentConfig(), NONE, NONE, NONE, NONE
     )
 
     async def requests() -> AsyncIterator[pb.EnrollBatchRequest]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import islice
+from itertools import islice, takewhile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,17 +63,28 @@ class MilvusSecondEmbeddings:
         self._claims = claims
 
     def missing(
-        self, gallery_id: str, contract: str, *, after: tuple[str, str], limit: int, picture_sha256: str = ""
+        self,
+        gallery_id: str,
+        contract: str,
+        *,
+        after: tuple[str, str],
+        limit: int,
+        picture_sha256: str = "",
+        subject_id: str = "",
     ) -> list[StoredFace]:
         """See :meth:`gallery.stores.base.SecondEmbeddings.missing`."""
         location = self._locator.find(gallery_id)
         having, lacking = _sides(location, contract)
         if lacking is None or lacking.templates is None:
             return []
+        if subject_id:
+            after = max(after, (subject_id, ""))
         if picture_sha256:
             lines: Iterable[_Line] = self._of_picture(lacking, picture_sha256, after)
         else:
             lines = self._faces.lines(lacking, after, _LINES_AT_ONCE)
+        if subject_id:
+            lines = takewhile(lambda line: line[0]["subject"] == subject_id, lines)
         found = list(islice(self._without(having, lines), limit))
         return self._faces.stored_faces(lacking, gallery_id, found, with_embeddings=False)
 
@@ -98,19 +109,20 @@ class MilvusSecondEmbeddings:
         """See :meth:`gallery.stores.base.SecondEmbeddings.add`.
 
         Raises:
-            ContractMismatch: the contract is not the one that does not search, or it is being dropped.
+            ContractMismatch: the contract is neither of the two, or the migration ends.
             StorageBusy: another server adds or drops embeddings.
         """
         wanted = dict(zip(template_ids, embeddings, strict=True))
         with self._working(gallery_id, contract) as (location, migration):
             if migration.is_ending:
                 raise ContractMismatch(gallery_id, expected=location.contract, found=contract)
-            if location.templates is None or not wanted:
+            having = location.others if contract == location.contract else location.templates
+            if having is None or not wanted:
                 return NO_TEMPLATES
             collection = self._collections.ensure_templates(contract, embeddings.shape[1])
             keys, fields = [row_id(location.key, each) for each in wanted], self._collections.fields("templates")
             there = self._milvus.get(collection, keys, (), strong=True)
-            rows = self._milvus.get(location.templates, [key for key in keys if key not in there], fields)
+            rows = self._milvus.get(having, [key for key in keys if key not in there], fields)
             model = second_model(migration, contract)
             added = [
                 {"id": key}
@@ -119,7 +131,7 @@ class MilvusSecondEmbeddings:
                 for key, row in rows.items()
             ]
             self._milvus.insert(collection, added)
-            kept = self._still_there(location.templates, collection, added)
+            kept = self._still_there(having, collection, added)
         names = self._faces.names(location, {row["subject"] for row in kept})
         return embedded([row for row in kept if row["subject"] in names], names)
 
@@ -132,6 +144,8 @@ class MilvusSecondEmbeddings:
         """
         dropped = 0
         with self._working(gallery_id, contract) as (location, _):
+            if contract == location.contract:
+                raise ContractMismatch(gallery_id, expected=location.contracts[-1], found=contract)
             if location.others is None or location.templates is None:
                 return 0
             for ids in self._pages(location, location.others):
@@ -163,10 +177,10 @@ class MilvusSecondEmbeddings:
 
     @contextmanager
     def _working(self, gallery_id: str, contract: str) -> Iterator[tuple[GalleryLocation, Migration]]:
-        """Hold the claim to the embeddings of a gallery, whose contract that does not search must be this one."""
+        """Hold the claim to the embeddings of a gallery, which must be migrated from or to this contract."""
         with self._claims.alone(self._locator.find(gallery_id), _WORK):
             location = self._locator.find(gallery_id, strong=True)
-            if location.migration is None or contract not in location.contracts[1:]:
+            if location.migration is None or contract not in location.contracts:
                 raise ContractMismatch(gallery_id, expected=location.contracts[-1], found=contract)
             try:
                 yield location, location.migration

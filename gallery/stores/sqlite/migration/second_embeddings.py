@@ -43,6 +43,8 @@ _TO_DROP = """
     WHERE second.gallery_key = ? LIMIT ?
 """
 
+_PAGE = 256
+"""Templates that are read at once to find those of a picture."""
 _Transaction = Callable[[], AbstractContextManager[sqlite3.Connection]]
 
 
@@ -72,8 +74,29 @@ class SqliteSecondEmbeddings:
         after: tuple[str, str],
         limit: int,
         picture_sha256: str = "",
+        subject_id: str = "",
     ) -> list[StoredFace]:
         """See :meth:`gallery.stores.base.SecondEmbeddings.missing`."""
+        found: list[StoredFace] = []
+        # The picture of a sealed template is known when it is opened, so others are read, too.
+        at_once = _PAGE if picture_sha256 else limit
+        while len(found) < limit:
+            page = self._missing(gallery_id, contract, after, at_once, picture_sha256, subject_id)
+            found += [face for face in page if _is_of(face, picture_sha256)]
+            if len(page) < at_once:
+                break
+            after = page[-1].key
+        return found[:limit]
+
+    def _missing(
+        self,
+        gallery_id: str,
+        contract: str,
+        after: tuple[str, str],
+        limit: int,
+        picture_sha256: str,
+        subject_id: str,
+    ) -> list[StoredFace]:
         with self._reading() as connection:
             gallery_key = gallery_key_of(connection, gallery_id)
             rows = connection.execute(
@@ -81,6 +104,7 @@ class SqliteSecondEmbeddings:
                 + f"""AND subjects.gallery_key = :gallery AND subject_id >= :subject
                     AND (subject_id, template_id) > (:subject, :template) AND template_id IS NOT NULL AND {_HAS_NONE}
                     AND (:picture = '' OR picture_sha256 IN (:picture, :sealed))
+                    AND (:only = '' OR subject_id = :only)
                 ORDER BY subject_id, template_id LIMIT :limit""",
                 {
                     "gallery": gallery_key,
@@ -89,11 +113,12 @@ class SqliteSecondEmbeddings:
                     "template": after[1],
                     "picture": picture_sha256,
                     "sealed": SEALED_TEXT,
+                    "only": subject_id,
                     "limit": limit,
                 },
             ).fetchall()
-            found = faces_of(rows, self._encryption.opener)
-        return [replace(face, embedding=None, other_embedding=None) for face in found if _is_of(face, picture_sha256)]
+            faces = faces_of(rows, self._encryption.opener)
+        return [replace(face, embedding=None, other_embedding=None) for face in faces]
 
     def count_missing(self, gallery_id: str, contract: str) -> tuple[int, int]:
         """See :meth:`gallery.stores.base.SecondEmbeddings.count_missing`."""

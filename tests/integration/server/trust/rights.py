@@ -57,6 +57,15 @@ SCOPES: Mapping[str, str] = {
     _GALLERY + "ListOutcomes": "admin",
     _GALLERY + "CalibrateGallery": "admin",
     _GALLERY + "FindDuplicates": "admin",
+    _GALLERY + "StartMigration": "admin",
+    _GALLERY + "UpdateMigration": "admin",
+    _GALLERY + "ListMigrationGaps": "admin",
+    _GALLERY + "FillMigrationGap": "admin",
+    _GALLERY + "SwitchMigration": "admin",
+    _GALLERY + "RollBackMigration": "admin",
+    _GALLERY + "FinishMigration": "admin",
+    _GALLERY + "CancelMigration": "admin",
+    _GALLERY + "GetShadowReport": "admin",
 }
 """The scope that a method needs, by its full name."""
 

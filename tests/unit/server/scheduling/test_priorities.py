@@ -23,7 +23,7 @@ from gallery.times import now
 from recognizer.quality import NO_LIMITS
 
 if TYPE_CHECKING:
-    from tests.unit.server.scheduling.conftest import HeldWorkers, Until
+    from tests.unit.server.scheduling.conftest import HeldWorkers, HoldWorkers, Until
 
 NONE = cast("Any", None)
 IMAGE = picture(b"not decoded while it is queued")
@@ -62,6 +62,23 @@ async def test_batch_work_that_waited_long_runs_before_younger_live_work(held: H
     assert await held.release() == ["live", "batch", "younger"]
 
 
+async def test_background_work_does_not_run_beside_other_work(hold_workers: HoldWorkers) -> None:
+    held = hold_workers(threads=2)
+    await held.hold()
+    await held.send("background", Work(priority=Priority.BACKGROUND), never_refuse=True)
+    assert held.workers.busy == 1, "one of the threads is free"
+    assert await held.release() == ["background"]
+
+
+async def test_background_work_that_waited_long_runs_before_younger_live_work(held: HeldWorkers) -> None:
+    await held.hold()
+    await held.send("background", Work(priority=Priority.BACKGROUND), never_refuse=True)
+    await held.send("live", Work())
+    held.clock.advance(6)
+    await held.send("younger", Work())
+    assert await held.release() == ["live", "background", "younger"]
+
+
 async def test_only_a_few_items_of_a_batch_are_queued_at_a_time_and_all_run(workers: Workers, until: Until) -> None:
     gate = threading.Event()
     blocked = asyncio.ensure_future(workers.run(Work(), gate.wait))
@@ -82,12 +99,13 @@ async def test_a_single_picture_is_live_and_batches_have_the_lowest_priority(unt
     workers, gate = Workers(threads=1, max_queue=8), threading.Event()
     batches = Batches(places=2, stall_seconds=60)
     limits = NO_LIMITS
+    models = cast("Any", SimpleNamespace(embedding_models={}, contract=""))
     recognition = RecognitionServicer(
-        NONE, workers, NONE, batches, NONE, Recorder(is_on=False), NONE, limits, 0.3, NONE, NONE
+        models, workers, NONE, batches, NONE, Recorder(is_on=False), NONE, limits, 0.3, NONE, NONE
     )
     only_clock = cast("Any", SimpleNamespace(clock=now))
     galleries = GalleryServicer(
-        NONE, workers, only_clock, NONE, NONE, NONE, NONE, batches, EnrollmentConfig(), NONE, NONE, NONE
+        NONE, workers, only_clock, NONE, NONE, NONE, NONE, batches, EnrollmentConfig(), NONE, NONE, NONE, NONE
     )
     call = cast("Any", Call())
     enrollment = enroll_request("g", "somebody", b"not decoded while it is queued")
