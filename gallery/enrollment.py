@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -85,32 +86,30 @@ class Enroller:
             LooksUnlikeSubject: see above; not raised if ``accept_unlike`` is set.
         """
         with self._registry.changing(gallery_id) as gallery:
-            contract = gallery.settings.contract
+            embeddings = self._embeddings(gallery, enrollment)
+            contract, embedding = next(iter(embeddings.items()))
             index = gallery.index_for(contract)
-            embedding, other = self._embeddings(gallery, enrollment)
             checked = self._check(gallery, index, subject_id, enrollment, embedding)
             unlike = self._unlike_templates(index, checked, enrollment, embedding)
             if validate_only:
                 return replace(checked, template=replace(checked.template, template_id=""), unlike=unlike)
-            return replace(self._store_template(gallery, checked, enrollment, embedding, other), unlike=unlike)
+            return replace(self._store_template(gallery, checked, enrollment, embeddings), unlike=unlike)
 
-    def _embeddings(
-        self, gallery: OpenGallery, enrollment: Enrollment
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-        """Return the embeddings under the contract that searches, and under the other one of a migration.
+    def _embeddings(self, gallery: OpenGallery, enrollment: Enrollment) -> dict[str, NDArray[np.float32]]:
+        """Return the embedding under the contract that searches, and then that under the other one of a migration.
 
         Raises:
             ContractMismatch: the enrolment has not those that it needs: the gallery's contracts have changed.
         """
         given = {enrollment.contract: enrollment.embedding} | dict(enrollment.further)
         known = self._registry.dimensions
-        found = []
+        found = {}
         for contract in gallery.settings.contracts:
             if contract in given and contract in known:
-                found.append(normalized(given[contract][None], dimension=known[contract])[0])
+                found[contract] = normalized(given[contract][None], dimension=known[contract])[0]
             elif contract in known:
                 raise ContractMismatch(gallery.gallery_id, expected=contract, found=enrollment.contract)
-        return found[0], found[1] if len(found) > 1 else None
+        return found
 
     def _check(
         self,
@@ -195,8 +194,7 @@ class Enroller:
         gallery: OpenGallery,
         checked: Enrolled,
         enrollment: Enrollment,
-        embedding: NDArray[np.float32],
-        other: NDArray[np.float32] | None,
+        embeddings: Mapping[str, NDArray[np.float32]],
     ) -> Enrolled:
         """Store what :meth:`_check` returned, then make it visible to searches; the answer has its ids."""
         request = EnrollmentRequest(enrollment.request_id, enrollment.request_digest) if enrollment.request_id else None
@@ -213,22 +211,19 @@ class Enroller:
             subject_id = subject.subject_id or new_id()
             subject = replace(subject, subject_id=subject_id, etag=new_etag())
         template = replace(checked.template, template_id=new_id(), subject_id=subject.subject_id)
-        contracts = gallery.settings.contracts
-        added = [
-            (gallery.indexes[contract], embedded[None])
-            for contract, embedded in zip(contracts, (embedding, other), strict=False)
-            if embedded is not None
-        ]
+        added = [(gallery.indexes[contract], embedded[None]) for contract, embedded in embeddings.items()]
         # A lack of memory must show before the store commits.
         for index, _ in added:
             index.reserve()
+        (contract, embedding), *others = embeddings.items()
         self._store.add_template(
             template,
             embedding,
             new_subject=subject if is_new else None,
             request=request,
             crop=enrollment.crop,
-            other=other,
+            contract=contract,
+            other=others[0][1] if others else None,
         )
         for index, embedded in added:
             index.add(

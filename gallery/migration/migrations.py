@@ -100,7 +100,10 @@ class Migrations:
             AlreadyMigrated: the gallery has this model.
             MigrationUnderWay: the gallery is being migrated.
         """
-        gallery = self._store.gallery(gallery_id)
+        return self._plan(self._store.gallery(gallery_id), to_model)
+
+    def _plan(self, gallery: Gallery, to_model: str) -> MigrationPlan:
+        gallery_id = gallery.gallery_id
         target = self._model(gallery_id, to_model)
         if gallery.migration is not None:
             raise MigrationUnderWay(gallery_id, gallery.migration.target.called, gallery.migration.target.contract)
@@ -114,8 +117,9 @@ class Migrations:
     def start(self, gallery_id: str, to_model: str) -> MigrationPlan:
         """Begin a migration; see :meth:`plan`. From now on, enrolments need embeddings of both models."""
         with self._registry.changing(gallery_id) as opened:
-            plan = self.plan(gallery_id, to_model)
-            self._change(opened, GalleryChange(migration=plan.migration))
+            gallery = self._store.gallery(gallery_id)
+            plan = self._plan(gallery, to_model)
+            self._change(opened, gallery, GalleryChange(migration=plan.migration))
         return plan
 
     def add_embeddings(
@@ -185,7 +189,7 @@ class Migrations:
                 migration = migration.with_other(replace(chosen, calibration=migration.other.calibration))
             if shadow_share is not None:
                 migration = replace(migration, shadow_share=shadow_share)
-            return self._change(opened, GalleryChange(migration=migration))
+            return self._change(opened, gallery, GalleryChange(migration=migration))
 
     def shadowing(self, gallery_id: str) -> Shadowing | None:
         """Return how searches of a gallery are compared with the other model; asks the store as often as a search.
@@ -248,7 +252,7 @@ class Migrations:
             self._check_can_search(opened, gallery, migration.target, allow_missing=allow_missing)
             if migration.other.source is ThresholdSource.DEFAULT and not allow_default_threshold:
                 raise ThresholdNotChosen(gallery_id, migration.target.called, migration.other.threshold)
-            return gallery if validate_only else self._searched_by(opened, migration, migration.target)
+            return gallery if validate_only else self._searched_by(opened, gallery, migration, migration.target)
 
     def roll_back(self, gallery_id: str, *, allow_missing: bool = False) -> Gallery:
         """Let the old model search again, with its own threshold.
@@ -264,7 +268,7 @@ class Migrations:
             if not migration.is_switched(gallery.contract):
                 raise NotSwitched(gallery_id, migration.source.called)
             self._check_can_search(opened, gallery, migration.source, allow_missing=allow_missing)
-            return self._searched_by(opened, migration, migration.source)
+            return self._searched_by(opened, gallery, migration, migration.source)
 
     def finish(
         self, gallery_id: str, *, delete_missing: bool = False, validate_only: bool = False
@@ -326,7 +330,7 @@ class Migrations:
             second = self._store.second_embeddings
             if second.drop(gallery_id, dropped.contract, model=kept.sha256, limit=limit) == limit:
                 return False
-            self._change(opened, GalleryChange(ends_migration=True))
+            self._change(opened, gallery, GalleryChange(ends_migration=True))
             return True
 
     def need_loaded(self, gallery: Gallery, contract: str) -> None:
@@ -355,7 +359,7 @@ class Migrations:
             if left:
                 raise MigrationIncomplete(gallery_id, kept.called, left)
             ending = replace(migration, end=MigrationEnd.DROPPING, shadow_share=0.0)
-            return self._change(opened, GalleryChange(migration=ending)), deleted
+            return self._change(opened, gallery, GalleryChange(migration=ending)), deleted
 
     def _delete_missing(self, opened: OpenGallery, contract: str, *, most: int) -> int:
         """Delete templates without an embedding under a contract: no more than the caller was asked about."""
@@ -375,15 +379,15 @@ class Migrations:
     def _missing(self, gallery_id: str, contract: str, most: int) -> Sequence[StoredFace]:
         return self._store.second_embeddings.missing(gallery_id, contract, after=BEFORE_ALL, limit=min(most, _AT_ONCE))
 
-    def _searched_by(self, opened: OpenGallery, migration: Migration, model: ModelVersion) -> Gallery:
+    def _searched_by(self, opened: OpenGallery, gallery: Gallery, migration: Migration, model: ModelVersion) -> Gallery:
         moment = self._registry.clock()
         change = GalleryChange(migration=replace(migration, switch_time=moment), contract=model.contract)
-        gallery = self._change(opened, change)
+        changed = self._change(opened, gallery, change)
         # What searches look like is no longer comparable with what they looked like before.
         self._store.observations.begin_reference(opened.gallery_id, "", moment)
         for tell in self.on_switched:
             tell(opened.gallery_id)
-        return gallery
+        return changed
 
     def _check_can_search(
         self, opened: OpenGallery, gallery: Gallery, model: ModelVersion, *, allow_missing: bool
@@ -403,13 +407,17 @@ class Migrations:
             raise MigrationEnding(gallery_id, gallery.migration.other_model(gallery.contract).called)
         return gallery, gallery.migration
 
-    def _change(self, opened: OpenGallery, change: GalleryChange) -> Gallery:
-        """Store a change of a gallery that the caller holds, and let searches go by it."""
-        gallery = self._store.update_gallery(
-            opened.gallery_id, change, etag="", new_etag=new_etag(), time=self._registry.clock()
+    def _change(self, opened: OpenGallery, gallery: Gallery, change: GalleryChange) -> Gallery:
+        """Store a change of a gallery that the caller holds and has just read, and let searches go by it.
+
+        Raises:
+            EtagMismatch: another process has changed the gallery since it was read.
+        """
+        changed = self._store.update_gallery(
+            opened.gallery_id, change, etag=gallery.etag, new_etag=new_etag(), time=self._registry.clock()
         )
-        self._registry.show(opened, gallery)
-        return gallery
+        self._registry.show(opened, changed)
+        return changed
 
     def _model(self, gallery_id: str, wanted: str) -> ModelVersion:
         """Return the loaded model with a name, a contract, or the beginning of a digest."""

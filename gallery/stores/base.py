@@ -239,11 +239,16 @@ class Store(Protocol):
         new_subject: Subject | None,
         request: EnrollmentRequest | None,
         crop: bytes | None,
+        contract: str = "",
         other: NDArray[np.float32] | None = None,
     ) -> None:
         """Add a template, its subject if that is new, the request that it answers, and its crop.
 
-        ``embedding`` is under the gallery's contract, and ``other`` under the other one of its migration.
+        ``embedding`` is under ``contract``: the gallery's, as the caller knows it, or empty if no other process writes.
+        ``other`` is under the other one of the gallery's migration.
+
+        Raises:
+            ContractMismatch: another process has let the other model search since, and there is no ``other``.
         """
 
     def add_request(self, template: Template, request: EnrollmentRequest) -> None:

@@ -160,10 +160,11 @@ class GalleryRows:
             if after.migration is not None:
                 # What another server wrote after an earlier migration had ended.
                 self._second_embeddings.remove_all(location, contracts_of(after)[1])
+            for contract in location.contracts[1:]:
+                self._removal.note_dropped(location.key, contract)
             self._write(after, location.key, before=location)
             self._locator.invalidate(gallery_id)
             for contract in location.contracts[1:]:
-                self._removal.note_dropped(location.key, contract)
                 self._second_embeddings.remove_all(location, contract)
 
     def _counted(self, location: GalleryLocation) -> Gallery:

@@ -281,11 +281,13 @@ class MilvusStore:
         new_subject: Subject | None,
         request: EnrollmentRequest | None,
         crop: bytes | None,
+        contract: str = "",
         other: NDArray[np.float32] | None = None,
     ) -> None:
         """See :meth:`gallery.stores.base.Store.add_template`. A subject that another replica just created stays."""
         self._check_can_store(template.expire_time is not None or _has_terms(new_subject))
         location = self.locator.find(template.gallery_id)
+        own, second = location.embedded(template, embedding, contract=contract, other=other)
         key = row_id(location.key, template.subject_id)
         rows = self.milvus.get(self.collections.subjects, [key], self.collections.fields("subjects"))
         exists = key in rows and self._expiry.is_living(location, rows[key])
@@ -298,11 +300,11 @@ class MilvusStore:
         if crop is not None:
             self.milvus.insert(self.collections.ensure("crops"), [crop_row(template, location.key, crop)])
         fields = self.collections.fields("templates")
-        collection = self.collections.ensure_templates(location.contract, embedding.size)
-        self.milvus.insert(collection, [template_row(template, location.key, embedding, request, fields)])
-        if other is not None and (second := location.second(template)):
-            collection = self.collections.ensure_templates(location.contracts[1], other.size)
-            self.milvus.insert(collection, [template_row(second, location.key, other, request, fields)])
+        # What died between the two has the embedding that is searched by.
+        for each in (own, second) if second else (own,):
+            collection = self.collections.ensure_templates(each.contract, each.embedding.size)
+            row = template_row(each.template, location.key, each.embedding, request, fields)
+            self.milvus.insert(collection, [row])
         if new_subject is not None and not exists:
             self._write_subject(location, new_subject)
         self.locator.invalidate(template.gallery_id)

@@ -301,6 +301,7 @@ class SqliteStore:
         new_subject: Subject | None,
         request: EnrollmentRequest | None,
         crop: bytes | None,
+        contract: str = "",  # noqa: ARG002 - the gallery's: no other process writes
         other: NDArray[np.float32] | None = None,
     ) -> None:
         """See :meth:`gallery.stores.base.Store.add_template`."""

@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from gallery.errors import ContractMismatch
 from gallery.records.migrations import Migration
 from gallery.records.templates import Template
 from gallery.stores.milvus.connection import Row, quoted
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedTemplate:
+    """What the row of a template is made of: its contract, what is known of it, and its embedding."""
+
+    contract: str
+    template: Template
+    embedding: NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +93,38 @@ class GalleryLocation:
             raise ContractMismatch(str(self.row["id"]), expected=self.contract, found=contract)
         return replace(self, contract=contract, templates=self.others, migration=None, others=None)
 
-    def second(self, template: Template) -> Template | None:
-        """Return a template as its second row has it; ``None`` if none is wanted."""
-        if self.migration is None or self.migration.is_ending:
-            return None
-        return replace(template, embedding_model=second_model(self.migration, self.contracts[1]))
+    def embedded(
+        self,
+        template: Template,
+        embedding: NDArray[np.float32],
+        *,
+        contract: str = "",
+        other: NDArray[np.float32] | None = None,
+    ) -> tuple[EmbeddedTemplate, EmbeddedTemplate | None]:
+        """Return what the two rows of a new template are made of, that under the contract that searches first.
+
+        Args:
+            template: the template.
+            embedding: its embedding.
+            contract: the contract of that embedding, which searched when it was made; empty for the one that searches.
+            other: its embedding under the other contract, if it has one.
+
+        Raises:
+            ContractMismatch: there is no embedding under the contract that searches.
+        """
+        given = {contract or self.contract: embedding}
+        if other is not None and self.migration is not None:
+            given |= {each: other for each in self.contracts if each not in given}
+        if self.contract not in given:
+            raise ContractMismatch(template.gallery_id, expected=self.contract, found=contract)
+        model = template.embedding_model
+        if self.migration is not None and contract not in ("", self.contract):
+            model = self.migration.model(self.contract).sha256
+        own = EmbeddedTemplate(self.contract, replace(template, embedding_model=model), given[self.contract])
+        if len(given) == 1 or self.migration is None or self.migration.is_ending:
+            return own, None
+        second = replace(template, embedding_model=second_model(self.migration, self.contracts[1]))
+        return own, EmbeddedTemplate(self.contracts[1], second, given[self.contracts[1]])
 
 
 def second_model(migration: Migration, contract: str) -> str:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
-from itertools import count
-from typing import Any
 
 import pytest
 
-from gallery.errors import StorageUnavailable, SubjectNotFound, TooManyTemplates
+from gallery.errors import SubjectNotFound, TooManyTemplates
 from gallery.galleries import Galleries
 from gallery.records.changes import Change
 from gallery.records.subjects import renaming
 from gallery.stores.milvus.milvus_store import MilvusStore
+from tests.integration.gallery.stores.milvus.migrating import NEW, add_missing, check_rows, server, unless_it_dies
 from tests.integration.gallery.stores.milvus.samples import face, galleries_of, vectors
 from tests.integration.gallery.stores.milvus.samples import filled as imported
 
@@ -48,8 +46,7 @@ def filled(store: MilvusStore) -> str:
 def templates(store: MilvusStore, here: str) -> list[tuple[str, str, bytes | None, list[str]]]:
     """The subject, picture, crop and requests of every template; there are no more rows than these."""
     found = [(each, each.template) for each in store.faces(here, after=("", ""), limit=99) if each.template]
-    location = store.locator.find(here)
-    assert store.milvus.count(str(location.templates), location.filter, strong=True) == len(found)
+    check_rows(store, here)
     return sorted(
         (each.subject.subject_id, template.picture_sha256, each.crop, store.requests_of_template(here, each.key[1]))
         for each, template in found
@@ -58,31 +55,21 @@ def templates(store: MilvusStore, here: str) -> list[tuple[str, str, bytes | Non
 
 def everything(store: MilvusStore, here: str) -> tuple[object, ...]:
     faces = store.faces(here, after=("", ""), limit=99)
-    return templates(store, here), [(each.subject, each.template) for each in faces], store.distinct_pairs(here)
+    others = [None if each.other_embedding is None else each.other_embedding.tolist() for each in faces]
+    return templates(store, here), [(each.subject, each.template) for each in faces], others, store.distinct_pairs(here)
 
 
-def unless_it_dies(store: MilvusStore, call: Callable[[Galleries], Change], *, before: int) -> Change | None:
-    """The answer of a process that dies before one of its writes; ``None`` if it does."""
-    writes, client = count(), store.milvus.client
-
-    def dying(write: Callable[..., Any], *args: Any, **options: Any) -> Any:
-        if next(writes) >= before:
-            raise ConnectionError
-        return write(*args, **options)
-
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("insert", "upsert", "delete"):
-            patch.setattr(client, name, partial(dying, getattr(client, name)))
-        try:
-            return call(galleries_of(store))
-        except StorageUnavailable:
-            return None
-
-
-@pytest.mark.parametrize(("kind", "request_id"), [("merge", ""), ("move", "r")], ids=["merge", "move"])
+@pytest.mark.parametrize(
+    ("kind", "request_id", "is_migrating"),
+    [("merge", "", False), ("move", "r", False), ("merge", "", True)],
+    ids=["merge", "move", "merge-during-a-migration"],
+)
 def test_the_same_call_does_the_rest_after_a_death_at_any_write(
-    store: MilvusStore, here: str, kind: str, request_id: str
+    store: MilvusStore, here: str, kind: str, request_id: str, is_migrating: bool
 ) -> None:
+    if is_migrating:
+        server(store).migrations.start(here, NEW.name)
+        add_missing(store, here)
     before = everything(store, here)
     (template, *_) = galleries_of(store).list_templates(here, "ann", page_size=5).items
     moved = "01" if kind == "merge" else "0"
@@ -102,13 +89,13 @@ def test_the_same_call_does_the_rest_after_a_death_at_any_write(
     def undo(galleries: Galleries) -> Change:
         return galleries.corrections.undo(here, change.change_id).change
 
-    for number in range(99):
-        made = unless_it_dies(store, correct, before=number)
+    for number in range(0, 99, 3 if is_migrating else 1):
+        made = unless_it_dies(store, lambda: correct(galleries_of(store)), before=number)
         change = made or correct(galleries_of(store))
         assert templates(store, here) == expected, number
         assert len(change.template_ids) == len(moved)
         assert store.distinct_pairs(here) == {("bob", "cid") if kind == "merge" else ("ann", "cid")}
-        undone = unless_it_dies(store, undo, before=number)
+        undone = unless_it_dies(store, lambda: undo(galleries_of(store)), before=number)
         assert undo(galleries_of(store)).is_undone
         assert everything(store, here) == before, number
         if made and undone:
@@ -121,7 +108,7 @@ def test_what_came_between_a_death_and_the_repetition_stays(store: MilvusStore, 
         return galleries.corrections.merge(here, "ann", "bob").change
 
     # After its claim, its intent, and the row of bob.
-    assert unless_it_dies(store, merge, before=3) is None
+    assert unless_it_dies(store, lambda: merge(galleries_of(store)), before=3) is None
     galleries = galleries_of(store)
     galleries.enroll(here, "ann", face(FACES[4], picture="4"))
     galleries.update_subject(here, "bob", renaming("Robert"))
@@ -143,7 +130,7 @@ def test_a_subject_that_is_forgotten_after_an_interrupted_merge_leaves_nothing_w
         return galleries.corrections.merge(here, "ann", "bob").change
 
     for number in range(99):
-        if unless_it_dies(store, merge, before=number) is not None:
+        if unless_it_dies(store, lambda: merge(galleries_of(store)), before=number) is not None:
             break
         galleries = galleries_of(store)
         try:

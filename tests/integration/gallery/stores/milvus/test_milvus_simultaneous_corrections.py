@@ -15,12 +15,12 @@ from gallery.records.changes import Change
 from gallery.stores.milvus.corrections import claims
 from gallery.stores.milvus.milvus_store import MilvusStore
 from gallery.times import now
+from tests.integration.gallery.stores.milvus.migrating import unless_it_dies
 from tests.integration.gallery.stores.milvus.samples import face, galleries_of
 from tests.integration.gallery.stores.milvus.test_milvus_interrupted_corrections import (
     FACES,
     filled,
     templates,
-    unless_it_dies,
 )
 
 Stores = tuple[MilvusStore, MilvusStore]
@@ -77,7 +77,7 @@ def test_one_of_two_servers_that_find_an_interrupted_merge_finishes_it(stores: S
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(claims, "now", lambda: now() - 2 * claims.INTERRUPTED_AFTER)
             # After its claim, its intent, and the row of bob.
-            assert unless_it_dies(store, partial(merge_of_ann, here), before=3) is None
+            assert unless_it_dies(store, partial(merge_of_ann, here, galleries_of(store)), before=3) is None
         first, second = galleries_of(store), galleries_of(other)
         first.enroll(here, "ann", face(FACES[4], picture="4"))
         mine, theirs = with_another(
@@ -139,7 +139,7 @@ def test_two_threads_of_one_server_do_not_work_on_one_change_together(stores: St
     for number in (0, 1, 3):
         here = filled(store)
         galleries = galleries_of(store)
-        assert unless_it_dies(store, partial(merge_of_ann, here), before=3) is None
+        assert unless_it_dies(store, partial(merge_of_ann, here, galleries_of(store)), before=3) is None
         galleries.enroll(here, "ann", face(FACES[4], picture="4"))
         merge = partial(merge_of_ann, here, galleries)
         (change,) = store.changes.changes(here)
@@ -156,7 +156,7 @@ def test_the_claim_of_a_dead_server_whose_clock_was_wrong_does_not_count(stores:
     here = filled(store)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(claims, "now", lambda: now() + ahead * claims.INTERRUPTED_AFTER)
-        assert unless_it_dies(store, partial(merge_of_ann, here), before=3) is None
+        assert unless_it_dies(store, partial(merge_of_ann, here, galleries_of(store)), before=3) is None
     assert other.changes.mark(here) is not None
     merged = merge_of_ann(here, galleries_of(other))
     assert [each[:2] for each in templates(other, here)] == [*(("bob", each) for each in "012"), ("cid", "3")]
