@@ -99,10 +99,10 @@ def verify(
 ) -> None:
     """Read a whole database, and report what is wrong with it. The server may run.
 
-    Checks SQLite's structure and references, that embeddings have unit length and one dimension per contract, and that
-    counts are right. For a large database on a busy server use backup, which verifies its copy: deletions wait for
-    readers. Of an encrypted database, values are checked only with the master key. A backup has no key file of its own:
-    name that of the database with --data-keys.
+    Checks SQLite's structure and references, that embeddings have unit length and one dimension per contract, also both
+    embeddings of a gallery that is being migrated, and that counts are right. For a large database on a busy server use
+    backup, which verifies its copy: deletions wait for readers. Of an encrypted database, values are checked only with
+    the master key. A backup has no key file of its own: name that of the database with --data-keys.
 
     Exit code: 0 sound, 1 damaged or not readable, 2 bad usage.
     """
@@ -205,6 +205,8 @@ def _show_galleries(database: Path, found: Verification) -> None:
     for gallery in found.galleries:
         counts = (str(gallery.subjects), str(gallery.templates), str(gallery.dimension))
         table.add_row(gallery.gallery_id, *counts, gallery.contract[:16])
+        for other in gallery.other_embeddings:
+            table.add_row("  other model", "", str(other.count), str(other.dimension), other.contract[:16])
     console.out.print(table)
     _say_unchecked(found)
     if found.unfinished:

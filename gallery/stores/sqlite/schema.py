@@ -254,6 +254,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
 
 FIRST_ENCRYPTED = 8
 """The first schema version of databases that may be encrypted."""
+FIRST_WITH_CONTRACTS = 15
+"""The first schema version of galleries that may have embeddings of two contracts."""
 
 
 def schema_version(connection: sqlite3.Connection, path: Path) -> int:

@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from gallery.encryption.keyring import Keyring
-from gallery.encryption.values import SEALED_TEXT, CannotOpen
+from gallery.encryption.values import CannotOpen
 from gallery.errors import DatabaseDamaged, SchemaTooNew, StorageError
 from gallery.records.consents import ConsentBasis
 from gallery.records.policies import MAX_RETENTION
 from gallery.stores.sqlite.file.files import connect_to_read, integrity_problems
-from gallery.stores.sqlite.rows import BadRow, calibration_of, embeddings_of, threshold_source_of
+from gallery.stores.sqlite.migration.embedding_checks import StoredEmbeddings, check_embeddings
+from gallery.stores.sqlite.rows import BadRow, calibration_of, threshold_source_of
 from gallery.stores.sqlite.schema import FIRST_ENCRYPTED, schema_version
 from gallery.stores.sqlite.sealing.sealed_values import CALIBRATION, SUBJECT_NAME, Opener
 from gallery.times import EARLIEST, LATEST, microseconds_of, to_microseconds
 
-_ROWS_AT_ONCE = 4096
 _OLDEST, _NEWEST = to_microseconds(EARLIEST), to_microseconds(LATEST)
 
 # Reading these as text shows whether they are valid text.
 _TEXTS_OF_SUBJECTS = "SELECT subject_id, display_name, etag FROM subjects WHERE gallery_key = ?"
-_TEXTS_OF_TEMPLATES = """
-    SELECT subject_id, template_id, picture_sha256, embedding
-    FROM templates LEFT JOIN subjects ON subjects.key = subject_key WHERE templates.gallery_key = ?"""
 _TIMES = """
     WITH times AS (
         SELECT create_time AS one, update_time AS other FROM galleries WHERE key = :key
@@ -60,6 +55,7 @@ class StoredGallery:
         dimension: values of an embedding; 0 if there are none.
         subjects: the number of subjects.
         templates: the number of templates.
+        other_embeddings: those of the other model of a migration, and those of a model that is being dropped.
     """
 
     gallery_id: str
@@ -67,6 +63,7 @@ class StoredGallery:
     dimension: int
     subjects: int
     templates: int
+    other_embeddings: tuple[StoredEmbeddings, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +93,9 @@ def verify(path: Path, keyring: Keyring | None = None) -> Verification:
     """Read a whole database and report its problems; a server may have it open.
 
     SQLite checks the structure (``PRAGMA integrity_check``) and the references. Embeddings must have unit length, and
-    the same dimension in all galleries of a contract. The counts of every gallery must be right, and its calibration
-    and its threshold's source readable. Of what is encrypted and has no key, only the structure is checked.
+    the same dimension in all galleries of a contract; in a migration a template may have one of each of its two
+    contracts. The counts of every gallery must be right, and its calibration, its migration and its threshold's source
+    readable. Of what is encrypted and has no key, only the structure is checked.
 
     Args:
         path: the database.
@@ -168,26 +166,12 @@ def _verify_gallery(
         problems += _term_problems(connection, key, gallery_id)
     subjects, name_problems = _verify_names(connection, key, gallery_id, opener)
     problems += name_problems
-    templates, dimensions = 0, set()
-    for rows in _embeddings(connection, key):
-        templates += len(rows)
-        try:
-            blobs = [
-                blob if opener is None else opener.template(blob, picture, *ids)[0]
-                for *ids, picture, blob in rows
-                if opener is not None or picture != SEALED_TEXT
-            ]
-            if blobs:
-                dimensions.add(embeddings_of(blobs).shape[1])
-        except (BadRow, CannotOpen) as error:
-            problems.append(f"gallery {gallery_id!r}: {error}")
-            break
-    else:
-        if version > 1:
-            problems += _count_problems(connection, key, subjects, templates)
-    if len(dimensions) > 1:
-        problems.append(f"gallery {gallery_id!r}: embeddings differ in length")
-    return StoredGallery(gallery_id, contract, max(dimensions, default=0), subjects, templates), problems
+    checked = check_embeddings(connection, key, version, opener)
+    problems += [f"gallery {gallery_id!r}: {problem}" for problem in checked.problems]
+    if checked.is_complete and version > 1:
+        problems += _count_problems(connection, key, subjects, checked.templates)
+    own, *others = checked.by_contract
+    return StoredGallery(gallery_id, contract, own.dimension, subjects, checked.templates, tuple(others)), problems
 
 
 def _verify_names(
@@ -204,12 +188,6 @@ def _verify_names(
         except CannotOpen as error:
             problems = [f"gallery {gallery_id!r}: {error}"]
     return subjects, problems
-
-
-def _embeddings(connection: sqlite3.Connection, key: int) -> Iterator[list[tuple[Any, ...]]]:
-    rows = connection.execute(_TEXTS_OF_TEMPLATES, (key,))
-    while found := rows.fetchmany(_ROWS_AT_ONCE):
-        yield found
 
 
 def _time_problems(connection: sqlite3.Connection, key: int, gallery_id: str) -> list[str]:
@@ -256,10 +234,15 @@ def _count_problems(connection: sqlite3.Connection, key: int, subjects: int, tem
 
 
 def _dimension_problems(galleries: list[StoredGallery]) -> list[str]:
-    problems = []
-    for contract in sorted({gallery.contract for gallery in galleries}):
-        of_contract = [gallery for gallery in galleries if gallery.contract == contract and gallery.dimension]
-        dimensions = sorted({gallery.dimension for gallery in of_contract})
-        if len(dimensions) > 1:
-            problems.append(f"galleries of contract {contract!r} differ in dimension: {dimensions}")
-    return problems
+    found: dict[str, set[int]] = {}
+    for gallery in galleries:
+        of_gallery = {gallery.contract: gallery.dimension} | {
+            each.contract: each.dimension for each in gallery.other_embeddings
+        }
+        for contract, dimension in of_gallery.items():
+            found.setdefault(contract, set()).update({dimension} - {0})
+    return [
+        f"galleries of contract {contract!r} differ in dimension: {sorted(dimensions)}"
+        for contract, dimensions in sorted(found.items())
+        if len(dimensions) > 1
+    ]
