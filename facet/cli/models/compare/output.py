@@ -17,6 +17,8 @@ from facet.evaluation.report.provenance import processor
 from facet.terminal import console, tables
 from facet.terminal.counts import in_bytes
 
+_LEAST = 0.001
+"""Smaller probabilities are not told apart in the table."""
 _COLOURS = {"A is better": "yellow", "B is better": "green"}
 
 _COSTS: tuple[tuple[str, Callable[[Report], str]], ...] = (
@@ -125,28 +127,28 @@ def show(found: Report) -> None:
     for name, shown_of in _COSTS:
         cost.add_row(name, *map(shown_of, models.values()))
     table = tables.table(
-        "figure",
-        "A",
-        "B",
-        "B - A",
-        "only A",
-        "only B",
+        *map(tables.whole, ("figure", "A", "B", "B - A", "A/B only")),
         tables.number("p"),
-        "verdict",
+        tables.whole("verdict"),
         title="Accuracy on the same faces",
     )
     for each in found["figures"]:
         table.add_row(
             each["name"],
-            *(stacked(each[key]) for key in ("a", "b", "difference")),
+            *(shown(each[key]["value"]) for key in ("a", "b")),
+            stacked(each["difference"]),
             f"{each['only_a_right']}/{each['only_b_right']}" if each["trials"] else "-",
-            shown(each["probability"], 3),
+            _probability(each["probability"]),
             Text(each["verdict"], _COLOURS.get(each["verdict"], "")),
         )
     console.out.print(cost)
     console.out.print(table)
     for sentence in sentences(found):
         console.out.print(sentence)
+
+
+def _probability(chance: float | None) -> str:
+    return f"<{_LEAST}" if chance is not None and chance < _LEAST else shown(chance, 3)
 
 
 def sentences(found: Report) -> Iterator[str]:

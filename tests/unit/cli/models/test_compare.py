@@ -85,6 +85,11 @@ def test_a_difference_that_may_be_chance_is_called_so(people: Path, tmp_path: Pa
     tables = result.stdout.partition("rank_1: ")[0].splitlines()
     assert all(len(line) <= 80 for line in tables)
     assert any(line.split() == ["dimension", "512", "512"] for line in tables)
+    assert any(line.split() == ["figure", "A", "B", "B", "-", "A", "A/B", "only", "p", "verdict"] for line in tables)
+    rank_1 = next(line for line in tables if line.startswith("rank_1"))
+    assert rank_1.split() == ["rank_1", "1.0000", "1.0000", "0.0000", "0/0", "1.000", "same"]
+    (interval,) = tables[tables.index(rank_1) + 1].split()
+    assert interval == "-0.750..0.750", "by the rule of three of four people"
 
 
 def test_a_model_that_the_server_misreads_is_told_and_one_that_was_added_is_not(tmp_path: Path) -> None:
