@@ -12,6 +12,7 @@ import pytest
 
 from facet.server.scheduling.work import Work
 from facet.server.scheduling.workers import Workers
+from facet.server.shadow import shadow
 from facet.server.shadow.shadow import MAX_WAITING_FACES, Searched, Shadow
 from facet.server.shadow.tally import ShadowTally
 from gallery.galleries import Galleries
@@ -118,6 +119,13 @@ async def test_a_comparison_that_fails_is_counted_and_the_next_one_is_made(held:
     await held.release()
     await until_in_loop(lambda: held.dropped()["failed"] == 2)
     assert held.reported() == 2
+
+
+async def test_what_waits_for_too_long_is_dropped(held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shadow, "MAX_AGE", 0.0)
+    assert await held.answer(1) is not None
+    await until_in_loop(lambda: held.dropped()["late"] == 1)
+    assert held.reported() == 1
 
 
 async def test_what_waits_is_forgotten_with_its_subject_and_with_the_roles_of_the_models(
