@@ -7,6 +7,7 @@ _PLURALS = {
     "gallery": "galleries",
     "entry": "entries",
     "search": "searches",
+    "has": "have",
     "is": "are",
     "was": "were",
 }

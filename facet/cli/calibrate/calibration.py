@@ -160,7 +160,8 @@ class Calibration:
             FailedPrecondition: the error is another one.
         """
         if error.reason == "TOO_FEW_SEARCHES":
-            console.fail(f"{error.reason}: {error.message}. {_more_searches(error.metadata)}")
+            with_model = f"with {self.request.model}: " if self.request.model else ""
+            console.fail(f"{error.reason}: {with_model}{error.message}. {_more_searches(error.metadata)}")
         if error.reason != "CALIBRATION_UNRELIABLE":
             raise error
         if as_json:

@@ -14,6 +14,10 @@ import cv2
 import numpy as np
 import pytest
 
+from facet import Client, picture
+from facet.runtime.pictures import decode
+from facet.v1 import recognition_service_pb2 as recognition_pb
+
 if TYPE_CHECKING:
     from tests.conftest import Pictures, Serving
 
@@ -48,6 +52,24 @@ def run(server: Serving, tmp_path: Path) -> Run:
 def new_gallery() -> str:
     """The id of a gallery that does not exist yet."""
     return f"g{uuid.uuid4().hex}"
+
+
+@pytest.fixture(scope="module")
+def squad(client: Client, pictures: Pictures, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a sub-folder per person, holding the same pictures of five players again and again."""
+    folder = tmp_path_factory.mktemp("squad")
+    found = client.recognition.AnalyzeFaces(recognition_pb.AnalyzeFacesRequest(picture=picture(pictures.players))).faces
+    whole = decode(pictures.players, max_pixels=1 << 24)
+    for number, face in enumerate(found[:5]):
+        box = face.face.box
+        width, height = box.x2 - box.x1, box.y2 - box.y1
+        top, left = max(0, round(box.y1 - height)), max(0, round(box.x1 - width))
+        data = cv2.imencode(".png", whole[top : round(box.y2 + height), left : round(box.x2 + width)])[1].tobytes()
+        for again in range(number, 55, 5):
+            (folder / f"player-{again:02}").mkdir()
+            for picture_of in range(2):
+                (folder / f"player-{again:02}" / f"{picture_of}.png").write_bytes(data)
+    return folder
 
 
 @pytest.fixture

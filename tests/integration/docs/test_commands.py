@@ -1,7 +1,8 @@
 """Every command and every Python block of the README and the docs is checked, and run if it can be run here.
 
 Flags are always checked against the command's own. Commands that need a network, a labelled set, minutes, or a terminal
-are not run: :data:`NOT_RUN` gives the reason for each kind.
+are not run: :data:`NOT_RUN` gives the reason for each kind. The commands of migration.md are the steps of one
+migration: they run in their order, against a server with two models.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from facet.server.audit.chain.log import AuditLog, LogSettings, time_text
 from facet.server.config import load
 from facet.v1.gallery_service_pb2 import DeleteGalleryRequest
 from gallery.times import now
+from tests.conftest import start_server
+from tests.second_model import write_second_model
 
 if TYPE_CHECKING:
     from tests.conftest import Pictures, Serving
@@ -40,6 +43,8 @@ DOCUMENTS = [
     if path.name != "CHANGELOG.md"
 ]
 PATIENCE = 120
+MIGRATION = "docs/migration.md"
+NEW_MODEL = "mobilefacenet-128"
 Folders = Callable[[str], Path]
 ADDRESS = "127.0.0.1:50051"
 
@@ -48,7 +53,8 @@ NOT_RUN = {
     r"facet serve\b": "runs until it is stopped; its settings are loaded instead",
     r"\.\./shared|\bDIR\b|\bFILE\b|LABELS_DIR|three\.csv": "needs a labelled set; the tests of the command bring one",
     r"facet (calibrate|evaluate) ": "needs a labelled set; the tests of the command bring one",
-    r"facet gallery migrate ": "needs a server with two models; the tests of the command start one",
+    r"facet gallery migrate calibrate ": "needs a labelled set; the tests of the command bring one",
+    r"facet gallery migrate cancel ": "ends what the other commands need; the tests of the command cancel a migration",
     r"facet outcome ": "needs the id of an answer; the tests of the command report some",
     r"facet camera ": "needs a camera; the tests of the command send a film",
     r"facet models fetch": "needs a network",
@@ -134,6 +140,23 @@ def folders(tmp_path_factory: pytest.TempPathFactory, server: Serving, pictures:
                 client.galleries.DeleteGallery(DeleteGalleryRequest(gallery_id=gallery, force=True))
 
 
+@pytest.fixture(scope="module")
+def address_of_two_models(
+    tmp_path_factory: pytest.TempPathFactory, folders: Folders, pictures: Pictures
+) -> Iterator[str]:
+    """A server with a second model, whose gallery has a person without a crop; the picture is among the originals."""
+    model = write_second_model(tmp_path_factory.mktemp("models") / f"{NEW_MODEL}.onnx")
+    serving = start_server(tmp_path_factory.mktemp("two-models"), "--models.embedding-next", str(model))
+    original = folders(MIGRATION) / "originals" / "2019" / "scan 7.jpg"
+    original.parent.mkdir(parents=True)
+    original.write_bytes(pictures.gdp)
+    with Client(serving.address) as client:
+        client.create_gallery("team")
+        client.enroll("team", "ann", pictures.gdp, face=CENTRAL)
+    yield serving.address
+    serving.stop()
+
+
 def _fill(folder: Path, database: Path, pictures: Pictures) -> None:
     for parent in ("out/", ""):
         for name, picture in {"people/Yao Ming.jpg": pictures.yaoming, "photos/players.jpg": pictures.players}.items():
@@ -156,7 +179,11 @@ def test_every_line_of_a_shell_block_is_a_command_that_is_checked() -> None:
 
 @pytest.mark.parametrize("line", COMMANDS, ids=str)
 def test_a_documented_command_runs_as_written(
-    line: Line, folders: Folders, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    line: Line,
+    folders: Folders,
+    environment: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> None:
     words = shlex.split(line.text)
     if words[1] == "serve" and "--help" not in words:
@@ -169,6 +196,8 @@ def test_a_documented_command_runs_as_written(
         shown = CliRunner().invoke(app, [*words[1:], "--help"])
         assert shown.exit_code == 0, shown.output
         return
+    if line.document == MIGRATION:
+        environment = environment | {"FACET_ADDRESS": request.getfixturevalue("address_of_two_models")}
     ran = subprocess.run(
         words,
         cwd=folders(line.document),

@@ -18,11 +18,13 @@ from facet.cli.gallery.migrate.sides import Side, check_migrates, sides
 from facet.cli.gallery.migrate.steps import Steps, next_steps
 from facet.terminal import console
 from facet.terminal.connection import Connection
+from facet.terminal.counts import agreeing, counted
 from facet.terminal.interruption import interrupted_by_sigterm
 from facet.terminal.option_groups import grouped_options
 from facet.terminal.rendering import as_dict, percent
 from facet.terminal.tables import number, table
 from facet.v1 import gallery_service_pb2 as pb
+from facet.v1 import migrations_pb2 as migrations_pb
 
 
 @grouped_options
@@ -57,12 +59,14 @@ def calibrate(
         found = client.get_gallery(gallery)
         check_migrates(found, steps.start())
         searching, other = sides(found)
-        calibration.request = replace(calibration.request, model=other.name)
+        _warn_of_gaps(found.migration, other)
         calibration.prepare(client, found.etag)
         doing = "searching with {}"
         before = None
         try:
+            calibration.request = replace(calibration.request, model=searching.name)
             before = calibration.ask(client, dry_run=True, doing=doing.format(searching.name))
+            calibration.request = replace(calibration.request, model=other.name)
             response = calibration.ask(client, contract=other.model.contract, doing=doing.format(other.name))
         except FailedPrecondition as error:
             calibration.report_refusal(
@@ -78,6 +82,16 @@ def calibrate(
         _compare(gallery, searching, other, before, response)
         print_steps(next_steps(found, steps))
     raise typer.Exit(console.DONE if calibration.is_complete and is_written else console.FAILED)
+
+
+def _warn_of_gaps(migration: migrations_pb.Migration, other: Side) -> None:
+    """Say that a threshold may be too low, because fewer templates are searched than there will be."""
+    without = migration.templates_waiting + migration.templates_missing
+    if without:
+        console.err.print(
+            f"{counted(without, 'template')} {agreeing(without, 'has')} no embedding of {other.name} and "
+            f"{agreeing(without, 'is')} not searched yet: calibrate again when they are"
+        )
 
 
 def _compare(

@@ -34,7 +34,7 @@ def page(client: Client, gallery: str, report: pb.GetShadowReportResponse, names
         Section(title, text, [pair for each, found in pairs if _kind(each) == kind for pair in found])
         for kind, title, text in _sections(names)
     ]
-    text = ["; ".join(f"{name} {value}" for name, value in figures.summary(report)) + "."]
+    text = [f"{name.capitalize()}: {value}." for name, value in figures.summary(report)]
     if any(side.picture is None for section in sections for pair in section.pairs for side in (pair.left, pair.right)):
         text.append(_NOT_STORED)
     tables = [
@@ -76,7 +76,7 @@ def _kind(found: pb.ShadowDisagreement) -> str:
 
 def _pairs(found: pb.ShadowDisagreement, crops: Crops, names: Names) -> Iterator[Pair]:
     """Yield the face beside each person whom a model names."""
-    seen = Side(f"seen {utc(found.time)} UTC", picture=png(found.crop_png))
+    seen = Side("seen", [f"{utc(found.time)} UTC"], png(found.crop_png))
     facts = [(names.searching, figures.said(found.serving)), (names.other, figures.said(found.shadow))]
     for each in (found.serving, found.shadow):
         if each.decision == recognition_pb.DECISION_MATCH:
