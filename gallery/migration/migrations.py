@@ -19,6 +19,7 @@ from gallery.errors import (
     ModelNotLoaded,
     NoMigration,
     NotSwitched,
+    StorageFull,
     TemplateNotFound,
     ThresholdNotChosen,
 )
@@ -99,6 +100,7 @@ class Migrations:
             ModelNotLoaded: it is not, or the gallery's own model is not.
             AlreadyMigrated: the gallery has this model.
             MigrationUnderWay: the gallery is being migrated.
+            StorageFull: there is no room for the embeddings of both models.
         """
         return self._plan(self._store.gallery(gallery_id), to_model)
 
@@ -112,7 +114,16 @@ class Migrations:
         source = self._model(gallery_id, gallery.contract)
         default = ThresholdSettings(rounded_threshold(self._default_threshold), ThresholdSource.DEFAULT)
         migration = Migration(new_id(), source, target, default, self._registry.clock())
-        return MigrationPlan(migration, *self._store.second_embeddings.count_missing(gallery_id, target.contract))
+        second = self._store.second_embeddings
+        plan = MigrationPlan(migration, *second.count_missing(gallery_id, target.contract))
+        try:
+            second.check_room(plan.bytes_needed)
+        except StorageFull as error:
+            needed = (
+                f"the embeddings of {target.called} take {plan.bytes_needed} bytes, and as many while they are added"
+            )
+            raise StorageFull(f"{error}: {needed}") from error
+        return plan
 
     def start(self, gallery_id: str, to_model: str) -> MigrationPlan:
         """Begin a migration; see :meth:`plan`. From now on, enrolments need embeddings of both models."""
@@ -163,13 +174,12 @@ class Migrations:
             MigrationEnding: the migration is ending.
             ModelNotLoaded: a model that an embedding is missing of is not loaded.
         """
-        _, migration = self._migrating(gallery_id)
+        gallery, _ = self._migrating(gallery_id)
         found = self.gaps.list(
             gallery_id, after=BEFORE_ALL, limit=MAX_FACES, picture_sha256=picture_sha256, subject_id=subject_id
         )
         for gap in found:
-            if gap.contract not in self._registry.dimensions:
-                raise ModelNotLoaded(gallery_id, migration.model(gap.contract).called, self._loaded)
+            self.need_loaded(gallery, gap.contract)
         return found
 
     def update(self, gallery_id: str, *, threshold: float | None = None, shadow_share: float | None = None) -> Gallery:
@@ -271,13 +281,19 @@ class Migrations:
             return self._searched_by(opened, gallery, migration, migration.source)
 
     def finish(
-        self, gallery_id: str, *, delete_missing: bool = False, validate_only: bool = False
+        self,
+        gallery_id: str,
+        *,
+        delete_missing: bool = False,
+        delete_crops: bool = False,
+        validate_only: bool = False,
     ) -> tuple[Gallery, int]:
         """End a migration that is switched: from now on the old model's embeddings are dropped by :meth:`drop`.
 
         Args:
             gallery_id: the gallery.
             delete_missing: delete templates without an embedding of the new model.
+            delete_crops: :meth:`drop` deletes the crops of all templates, too.
             validate_only: change nothing.
 
         Returns:
@@ -291,7 +307,8 @@ class Migrations:
         gallery, migration = self._migrating(gallery_id)
         if not migration.is_switched(gallery.contract):
             raise NotSwitched(gallery_id, migration.source.called)
-        return self._end(gallery_id, migration.target, delete_missing=delete_missing, validate_only=validate_only)
+        end = MigrationEnd.DROPPING_WITH_CROPS if delete_crops else MigrationEnd.DROPPING
+        return self._end(gallery_id, migration.target, end, delete_missing=delete_missing, validate_only=validate_only)
 
     def cancel(self, gallery_id: str, *, delete_missing: bool = False) -> tuple[Gallery, int]:
         """End a migration that is not switched: from now on the new model's embeddings are dropped by :meth:`drop`.
@@ -311,10 +328,11 @@ class Migrations:
         gallery, migration = self._migrating(gallery_id)
         if migration.is_switched(gallery.contract):
             raise AlreadySwitched(gallery_id, migration.target.called)
-        return self._end(gallery_id, migration.source, delete_missing=delete_missing, validate_only=False)
+        end = MigrationEnd.DROPPING
+        return self._end(gallery_id, migration.source, end, delete_missing=delete_missing, validate_only=False)
 
     def drop(self, gallery_id: str, *, limit: int = _AT_ONCE) -> bool:
-        """Drop some embeddings of a migration that ends, and end it when none is left.
+        """Delete some crops or drop some embeddings of a migration that ends, and end it when none is left.
 
         Returns:
             whether the migration has ended.
@@ -328,6 +346,9 @@ class Migrations:
                 return False
             dropped, kept = migration.other_model(gallery.contract), migration.model(gallery.contract)
             second = self._store.second_embeddings
+            deletes_crops = migration.end is MigrationEnd.DROPPING_WITH_CROPS
+            if deletes_crops and second.delete_crops(gallery_id, limit=limit) == limit:
+                return False
             if second.drop(gallery_id, dropped.contract, model=kept.sha256, limit=limit) == limit:
                 return False
             self._change(opened, gallery, GalleryChange(ends_migration=True))
@@ -343,7 +364,7 @@ class Migrations:
             raise ModelNotLoaded(gallery.gallery_id, gallery.migration.model(contract).called, self._loaded)
 
     def _end(
-        self, gallery_id: str, kept: ModelVersion, *, delete_missing: bool, validate_only: bool
+        self, gallery_id: str, kept: ModelVersion, end: MigrationEnd, *, delete_missing: bool, validate_only: bool
     ) -> tuple[Gallery, int]:
         missing = sum(self._store.second_embeddings.count_missing(gallery_id, kept.contract))
         if missing and not delete_missing:
@@ -358,7 +379,7 @@ class Migrations:
             left = sum(self._store.second_embeddings.count_missing(gallery_id, kept.contract))
             if left:
                 raise MigrationIncomplete(gallery_id, kept.called, left)
-            ending = replace(migration, end=MigrationEnd.DROPPING, shadow_share=0.0)
+            ending = replace(migration, end=end, shadow_share=0.0)
             return self._change(opened, gallery, GalleryChange(migration=ending)), deleted
 
     def _delete_missing(self, opened: OpenGallery, contract: str, *, most: int) -> int:

@@ -20,6 +20,8 @@ class MigrationEnd(Enum):
     """It does not end yet: it can be switched and rolled back."""
     DROPPING = "dropping"
     """The embeddings of the model that does not search are being dropped."""
+    DROPPING_WITH_CROPS = "dropping with crops"
+    """The same, and the crops of all templates are being deleted."""
 
 
 @dataclass(frozen=True, slots=True)

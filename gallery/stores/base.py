@@ -109,6 +109,27 @@ class SecondEmbeddings(Protocol):
             how many were dropped; fewer than ``limit`` if none is left.
         """
 
+    def delete_crops(self, gallery_id: str, *, limit: int) -> int:
+        """Delete crops of a gallery's templates; their traces stay until :meth:`Store.scrub`.
+
+        Args:
+            gallery_id: the gallery.
+            limit: the most crops.
+
+        Returns:
+            how many were deleted; fewer than ``limit`` if none is left.
+        """
+
+    def check_room(self, added: int) -> None:
+        """Check that there is room for embeddings that are added, as far as the store can tell.
+
+        Args:
+            added: how much they take, bytes.
+
+        Raises:
+            StorageFull: there is no room.
+        """
+
 
 class GalleryImport(Protocol):
     """A gallery that is being imported, and that is not visible before :meth:`commit`.

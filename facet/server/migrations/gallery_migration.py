@@ -70,7 +70,7 @@ class GalleryMigration:
         self._failed: dict[str, GapReason] = {}
         self._failed_now: dict[str, GapReason] = {}
         self._without_crop = 0
-        self._made = 0
+        self._no_crops = self._made = 0
         self._settled: tuple[int, ...] | None = None
         self._alike: dict[str, AlikeCheck] = {}
         self._useless = ""
@@ -126,6 +126,7 @@ class GalleryMigration:
                 return self._end_pass()
             self._after = gaps[-1].face.key
             self._page = [gap for gap in gaps if gap.contract in loaded and gap.face.crop is not None]
+            self._no_crops += sum(gap.face.crop is None for gap in gaps)
         self._fill(self._page[:_AT_ONCE], migration)
         del self._page[:_AT_ONCE]
         return True
@@ -133,7 +134,8 @@ class GalleryMigration:
     def _has_gaps(self, gallery: Gallery) -> bool:
         """Begin a pass, unless the last one has left nothing that can be done."""
         with_crop, self._without_crop = self._galleries.migrations.gaps.count(self._gallery_id)
-        self._made, self._failed_now = 0, {}
+        self._no_crops = self._made = 0
+        self._failed_now = {}
         state = (with_crop, self._without_crop, gallery.template_count)
         if with_crop == 0:
             self._failed = {}
@@ -144,6 +146,7 @@ class GalleryMigration:
 
     def _end_pass(self) -> bool:
         self._after, self._failed = BEFORE_ALL, self._failed_now
+        self._without_crop = self._no_crops  # Milvus may have counted crops that are deleted
         if self._made:
             self._settled = None
             _log.info("embedded templates of a migration", gallery=self._gallery_id, count=self._made)

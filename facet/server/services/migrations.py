@@ -94,6 +94,7 @@ class MigrationServicer(CorrectionServicer):
             self._galleries.migrations.finish,
             validate.gallery_id(request.gallery_id),
             delete_missing=request.delete_missing,
+            delete_crops=request.delete_crops,
             validate_only=request.validate_only,
         )
         return pb.FinishMigrationResponse(migration=await self._changed(gallery), templates_deleted=deleted)

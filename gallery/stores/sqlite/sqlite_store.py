@@ -146,7 +146,11 @@ class SqliteStore:
             raise
         self._outcomes = OutcomeTable(self._reading, self._writing, self._encryption)
         self._second_embeddings = SqliteSecondEmbeddings(
-            self._reading, self._writing, partial(self._writing, erases=True), self._encryption
+            self._reading,
+            self._writing,
+            partial(self._writing, erases=True),
+            self._encryption,
+            self.database.check_room,
         )
         self._removal = Removal(self.database, left, self._erasures, self._encryption.destroy)
         self._observations = SqliteObservations(self.database)

@@ -157,6 +157,22 @@ class MilvusSecondEmbeddings:
                     break
         return dropped
 
+    def delete_crops(self, gallery_id: str, *, limit: int) -> int:
+        """See :meth:`gallery.stores.base.SecondEmbeddings.delete_crops`.
+
+        :attr:`gallery.records.templates.Template.has_crop` stays as it is: Milvus cannot change a row of a template
+        without being without it for a moment.
+        """
+        location, crops = self._locator.find(gallery_id), self._collections.find("crops")
+        if crops is None:
+            return 0
+        rows = self._milvus.first_page(crops, location.filter, (), limit=limit, strong=True)
+        self._milvus.delete(crops, [row["id"] for row in rows])
+        return len(rows)
+
+    def check_room(self, added: int) -> None:
+        """See :meth:`gallery.stores.base.SecondEmbeddings.check_room`: Milvus does not tell."""
+
     @contextmanager
     def beginning_or_ending(self, location: GalleryLocation) -> Iterator[None]:
         """Keep embeddings from being added and dropped while a migration begins or ends.

@@ -45,6 +45,10 @@ _TO_DROP = """
 
 _PAGE = 256
 """Templates that are read at once to find those of a picture."""
+_DELETE_CROPS = """
+    DELETE FROM crops WHERE template_key IN (
+        SELECT template_key FROM templates JOIN crops ON template_key = templates.key WHERE gallery_key = ? LIMIT ?)
+"""
 _Transaction = Callable[[], AbstractContextManager[sqlite3.Connection]]
 
 
@@ -56,11 +60,18 @@ class SqliteSecondEmbeddings:
         writing: begins a transaction.
         erasing: begins a transaction that erases something.
         encryption: seals and opens values.
+        check_room: see :meth:`gallery.stores.sqlite.file.database.SqliteDatabase.check_room`.
     """
 
     def __init__(
-        self, reading: _Transaction, writing: _Transaction, erasing: _Transaction, encryption: DatabaseEncryption
+        self,
+        reading: _Transaction,
+        writing: _Transaction,
+        erasing: _Transaction,
+        encryption: DatabaseEncryption,
+        check_room: Callable[[int], None],
     ) -> None:
+        self._check_room = check_room
         self._reading = reading
         self._writing = writing
         self._erasing = erasing
@@ -169,6 +180,16 @@ class SqliteSecondEmbeddings:
                 if row[4] == dropped and row[6] != dropped:
                     _promote(connection, row, model, self._encryption.opener, sealer)
             return len(rows)
+
+    def delete_crops(self, gallery_id: str, *, limit: int) -> int:
+        """See :meth:`gallery.stores.base.SecondEmbeddings.delete_crops`."""
+        with self._erasing() as connection:
+            wanted = gallery_key_of(connection, gallery_id), limit
+            return connection.execute(_DELETE_CROPS, wanted).rowcount
+
+    def check_room(self, added: int) -> None:
+        """See :meth:`gallery.stores.base.SecondEmbeddings.check_room`."""
+        self._check_room(added)
 
 
 def _promote(connection: sqlite3.Connection, row: Sequence[Any], model: str, opener: Opener, sealer: Sealer) -> None:
