@@ -88,6 +88,15 @@ class SubjectTemplates:
         where = f"{of_subject(subject_id)} and created < {microseconds_ago(ORPHAN_AGE)}"
         self._remove(location, self.find(location, where, (), also_expired=True))
 
+    def remove_all_orphans(self, location: GalleryLocation) -> None:
+        """Remove the templates whose subjects do not exist; see :data:`ORPHAN_AGE`."""
+        where = f"{location.filter} and created < {microseconds_ago(ORPHAN_AGE)}"
+        for collection in location.stored:
+            for rows in self._milvus.pages(collection, where, ("subject",)):
+                keys = {row["subject"]: row_id(location.key, row["subject"]) for row in rows}
+                known = self._milvus.get(self._collections.subjects, list(keys.values()), (), strong=True)
+                self._remove(location, [row for row in rows if keys[row["subject"]] not in known])
+
     def _remove(self, location: GalleryLocation, rows: Sequence[Row]) -> None:
         remove_templates(self._milvus, self._collections, location, [row["id"] for row in rows])
 

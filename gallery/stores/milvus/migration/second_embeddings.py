@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import islice, takewhile
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +20,12 @@ from gallery.stores.milvus.locating.locator import GalleryLocator
 from gallery.stores.milvus.removal import remove_belongings
 from gallery.stores.milvus.rows import id_of, row_id
 from gallery.stores.milvus.schema import VECTOR, Collections
-from gallery.stores.milvus.subject_templates import SubjectTemplates
+from gallery.stores.milvus.subject_templates import SubjectTemplates, of_subject
 
 _WORK = "embeddings"
 _LINES_AT_ONCE = 1000
 _ROWS_AT_ONCE = 5000
+_BEFORE_ALL = ("", "")
 _Line = tuple[Row, str]
 
 
@@ -77,21 +78,21 @@ class MilvusSecondEmbeddings:
         having, lacking = _sides(location, contract)
         if lacking is None or lacking.templates is None:
             return []
-        if subject_id:
-            after = max(after, (subject_id, ""))
-        if picture_sha256:
-            lines: Iterable[_Line] = self._of_picture(lacking, picture_sha256, after)
-        else:
-            lines = self._faces.lines(lacking, after, _LINES_AT_ONCE)
-        if subject_id:
-            lines = takewhile(lambda line: line[0]["subject"] == subject_id, lines)
+        wanted = [f"picture == {quoted(picture_sha256)}"] if picture_sha256 else []
+        wanted += [of_subject(subject_id)] if subject_id else []
+        counted = 0 if wanted else sum(self.count_missing(gallery_id, contract))
+        if not wanted and not counted:
+            return []  # without a look at every template
+        lines = self._some(lacking, wanted, after) if wanted else self._faces.lines(lacking, after, _LINES_AT_ONCE)
         found = list(islice(self._without(having, lines), limit))
+        if after == _BEFORE_ALL and len(found) < min(limit, counted):
+            self._templates.remove_all_orphans(location)
         return self._faces.stored_faces(lacking, gallery_id, found, with_embeddings=False)
 
     def count_missing(self, gallery_id: str, contract: str) -> tuple[int, int]:
         """See :meth:`gallery.stores.base.SecondEmbeddings.count_missing`.
 
-        What an enrolment that died left without a subject is counted, until its subject is enrolled again.
+        What an enrolment that died left without a subject is counted until :meth:`missing` meets it.
         """
         location = self._locator.find(gallery_id)
         having, _ = _sides(location, contract)
@@ -217,12 +218,12 @@ class MilvusSecondEmbeddings:
         for rows in self._milvus.pages(collection, location.filter, (), at_once=_ROWS_AT_ONCE):
             yield [row["id"] for row in rows]
 
-    def _of_picture(self, location: GalleryLocation, picture_sha256: str, after: tuple[str, str]) -> list[_Line]:
-        where = f"picture == {quoted(picture_sha256)}"
-        rows = self._templates.find(location, where, ("subject",))
+    def _some(self, location: GalleryLocation, wanted: Sequence[str], after: tuple[str, str]) -> Iterator[_Line]:
+        """Yield the lines of the templates that match some expressions."""
+        rows = self._templates.find(location, " and ".join(wanted), ("subject",))
         subjects = self._faces.subject_rows(location, {row["subject"] for row in rows})
         ids = sorted((row["subject"], id_of(row)) for row in rows)
-        return [(subjects[each[0]], each[1]) for each in ids if each > after and each[0] in subjects]
+        yield from ((subjects[each[0]], each[1]) for each in ids if each > after and each[0] in subjects)
 
     def _without(self, having: GalleryLocation | None, lines: Iterable[_Line]) -> Iterator[_Line]:
         """Yield the lines of templates that have no row in the other collection."""

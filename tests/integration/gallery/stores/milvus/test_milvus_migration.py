@@ -22,6 +22,7 @@ from gallery.stores.milvus import removal as milvus_removal
 from gallery.stores.milvus.corrections.claims import Claims
 from gallery.stores.milvus.milvus_store import MilvusStore
 from gallery.stores.milvus.rows import row_id, template_row
+from gallery.stores.milvus.subject_templates import ORPHAN_AGE
 from gallery.times import now
 from tests.integration.gallery.stores.milvus.migrating import (
     NEW,
@@ -171,6 +172,23 @@ def test_an_enrolment_that_dies_between_its_two_rows_is_searched_and_misses_the_
     assert number == 2
 
 
+def test_what_a_dead_enrolment_left_does_not_keep_a_migration_from_its_end(
+    store: MilvusStore, galleries: Galleries, here: str
+) -> None:
+    add_missing(store, here)
+    location = store.locator.find(here)
+    dead = Template("dead", here, "dan", "p", (0, 0, 1, 1), 1.0, now() - ORPHAN_AGE - timedelta(seconds=1))
+    row = template_row(dead, location.key, FACES[3], None, store.collections.fields("templates"))
+    store.milvus.insert(str(location.templates), [row])
+    assert store.second_embeddings.count_missing(here, NEW.contract) == (0, 1)
+    assert store.second_embeddings.missing(here, NEW.contract, after=("", ""), limit=9) == []
+    assert store.second_embeddings.count_missing(here, NEW.contract) == (0, 0)
+    galleries.migrations.switch(here, allow_default_threshold=True)
+    galleries.migrations.finish(here)
+    assert galleries.migrations.drop(here)
+    check_rows(store, here)
+
+
 def test_templates_of_either_model_alone_are_listed_counted_and_found_by_their_own(
     store: MilvusStore, galleries: Galleries, here: str
 ) -> None:
@@ -198,9 +216,14 @@ def test_templates_of_either_model_alone_are_listed_counted_and_found_by_their_o
     assert subjects(missing.missing(here, NEW.contract, after=("", ""), limit=9)) == ["cid"]
     assert subjects(missing.missing(here, OLD.contract, after=("", ""), limit=9, picture_sha256="3")) == ["bob"]
     assert subjects(missing.missing(here, OLD.contract, after=("cid", ""), limit=9, picture_sha256="3")) == []
+    assert subjects(missing.missing(here, OLD.contract, after=("", ""), limit=9, subject_id="ann")) == []
     (found,) = server(store).search(here, FACES[2][None], top_k=1, contract=OLD.contract)
     assert [each.subject_id for each in found.candidates] == ["cid"]
     assert found.templates_compared == 3
+    add_missing(store, here)
+    add_missing(store, here, contract=OLD.contract)
+    assert in_both(store, here) == ["ann", "bob", "bob", "cid"]
+    check_rows(store, here)
 
 
 def test_an_exported_gallery_is_imported_with_the_embeddings_of_both_models(store: MilvusStore, here: str) -> None:
