@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 
 import numpy as np
@@ -285,6 +286,29 @@ def test_a_deleted_subject_and_gallery_are_gone_under_both_models(
         assert found(opened, here, OLD_FACES[1], OLD.contract) == "cid"
         assert found(opened, here, NEW_FACES[1], NEW.contract) == "cid"
     galleries.delete_gallery(here, force=True)
+
+
+def test_an_export_in_the_middle_is_imported_with_both_models(galleries: Galleries, store: Store, make: Make) -> None:
+    here = galleries.create_gallery("", display_name="", threshold=0.5).gallery_id
+    for number, person in enumerate(PEOPLE):
+        enroll(galleries, here, person, number, crop=False)
+    galleries.migrations.start(here, "new-model")
+    for face in store.second_embeddings.missing(here, NEW.contract, after=("", ""), limit=2):
+        number = PEOPLE.index(face.subject.subject_id)
+        galleries.migrations.add_embeddings(here, NEW.contract, [face], NEW_FACES[number][None])
+    galleries.migrations.switch(here, allow_missing=True, allow_default_threshold=True)
+    data = b"".join(piece.data for piece in galleries.transfer.export_gallery(here))
+    copy = galleries.transfer.import_gallery(io.BytesIO(data), f"{here}-copy", check=lambda: None).gallery_id
+    original = galleries.get_gallery(here)
+    for opened in (galleries, make()):
+        imported = opened.get_gallery(copy)
+        assert (imported.contract, imported.migration) == (NEW.contract, original.migration)
+        assert imported.template_count == len(PEOPLE)
+        assert [found(opened, copy, each, OLD.contract) for each in OLD_FACES[:3]] == list(PEOPLE)
+        assert [found(opened, copy, each, NEW.contract) for each in NEW_FACES[:2]] == list(PEOPLE[:2])
+    assert missing(store, copy, NEW.contract) == ["cid"]
+    assert missing(store, copy, OLD.contract) == []
+    galleries.delete_gallery(copy, force=True)
 
 
 def test_a_migration_that_cannot_begin_says_why(galleries: Galleries, make: Make, here: str) -> None:
