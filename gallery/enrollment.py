@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from gallery.embeddings import normalized
 from gallery.errors import (
     ConsentRequired,
-    ContractMismatch,
     LooksLikeAnotherSubject,
     LooksUnlikeSubject,
     RequestIdReused,
@@ -103,12 +102,16 @@ class Enroller:
         """
         given = {enrollment.contract: enrollment.embedding} | dict(enrollment.further)
         known = self._registry.dimensions
+        if known.keys().isdisjoint(gallery.settings.contracts):
+            raise gallery.mismatch(gallery.settings.contract)
         found = {}
         for contract in gallery.settings.contracts:
             if contract in given and contract in known:
                 found[contract] = normalized(given[contract][None], dimension=known[contract])[0]
             elif contract in known:
-                raise ContractMismatch(gallery.gallery_id, expected=contract, found=enrollment.contract)
+                raise self._registry.mismatches.incomplete_enrollment(
+                    gallery.gallery_id, gallery.settings.migration, missing=contract, found=enrollment.contract
+                )
         return found
 
     def _check(

@@ -21,6 +21,7 @@ from gallery.erasure.erasure_reports import ErasureReports
 from gallery.erasure.retention import Retention
 from gallery.errors import (
     ConsentRequired,
+    ContractMismatch,
     GalleryNotFound,
     SubjectNotFound,
     SubjectsWithoutConsent,
@@ -29,6 +30,7 @@ from gallery.errors import (
 from gallery.estimation.observation_history import ObservationHistory
 from gallery.etags import check_etag, new_etag
 from gallery.migration.migrations import Migrations
+from gallery.mismatches import ModelNames
 from gallery.outcome_reports import OutcomeReports
 from gallery.pages import Page, last_id, page_of
 from gallery.ranking import decide, is_contested, taken_subjects
@@ -247,6 +249,15 @@ class Galleries:
         check_etag(gallery_id, current=gallery.etag, sent=etag)
         effect = NO_EFFECT if change.policy is None else self._effect_of(gallery_id, change.policy)
         return change.apply(gallery, etag=gallery.etag, time=gallery.update_time), effect
+
+    def name_models(self, names: ModelNames) -> None:
+        """Say what embedding models are called: galleries are migrated from and to them, and errors name them."""
+        self.migrations.models = names.loaded
+        self._registry.mismatches.names = names
+
+    def unserved(self) -> Sequence[ContractMismatch]:
+        """Tell which galleries cannot be searched, because the server has not loaded their model, and what helps."""
+        return self._registry.unserved()
 
     def policy(self, gallery_id: str) -> GalleryPolicy:
         """Return the policy of a gallery; asks the store no more often than a search."""

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from gallery.errors import ContractMismatch
 from gallery.index.protocol import Index
+from gallery.mismatches import Mismatches
 from gallery.records.calibrations import Calibration, calibration_status
 from gallery.records.distinct_pairs import NO_PAIRS, DistinctPairs
 from gallery.records.expired import Expired
@@ -87,6 +88,7 @@ class OpenGallery:
         indexes: its templates by embedding contract, replaced as a whole: of the one that searches, and of the other
             one of its migration. Empty if the server has no model of the gallery.
         known: the contracts of the server's models.
+        mismatches: explains what does not fit it.
         fresh_until: when to ask the store again, on the monotonic clock; infinity if only this process writes to it.
         next_expiry: when something expires next, and has to leave the index; ``None`` for never, or if the store keeps
             the index.
@@ -106,6 +108,7 @@ class OpenGallery:
     settings: SearchSettings
     indexes: Mapping[str, Index]
     known: Collection[str]
+    mismatches: Mismatches
     fresh_until: float
     next_expiry: datetime | None
     distinct: DistinctPairs = NO_PAIRS
@@ -151,9 +154,16 @@ class OpenGallery:
             ContractMismatch: the gallery has no templates of this contract, or the server no model of it.
         """
         settings = self.settings
-        if contract not in settings.contracts:
-            raise ContractMismatch(self.gallery_id, expected=settings.contract, found=contract)
-        index = self.indexes.get(contract)
+        index = self.indexes.get(contract) if contract in settings.contracts else None
         if index is None or contract not in self.known:
-            raise ContractMismatch(self.gallery_id, expected=contract, found=next(iter(self.known)))
+            raise self.mismatch(contract)
         return index, settings.under(contract)
+
+    def mismatch(self, contract: str) -> ContractMismatch:
+        """Return the error that explains why embeddings of a contract do not fit."""
+        settings = self.settings
+        loaded = [each for each in settings.contracts if each in self.known]
+        if contract in settings.contracts or not loaded:
+            missing = contract if contract in settings.contracts else settings.contract
+            return self.mismatches.not_loaded(self.gallery_id, settings.contract, settings.migration, missing=missing)
+        return self.mismatches.other_embedding(self.gallery_id, loaded, settings.migration, found=contract)

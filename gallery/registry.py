@@ -10,9 +10,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from types import MappingProxyType
 
-from gallery.errors import GalleryNotFound, StorageError, StorageUnavailable
+from gallery.errors import ContractMismatch, GalleryNotFound, StorageError, StorageUnavailable
 from gallery.index.memory_index import MemoryIndex
 from gallery.index.protocol import Index
+from gallery.mismatches import Mismatches
 from gallery.open_gallery import OpenGallery, SearchSettings
 from gallery.records.distinct_pairs import DistinctPairs
 from gallery.records.galleries import Gallery
@@ -67,6 +68,7 @@ class GalleryRegistry:
         self.dimension = dimension
         self.dimensions: Mapping[str, int] = {contract: dimension} | dict(further)
         """The contracts of the server's models, the first one first, with the dimensions of their embeddings."""
+        self.mismatches = Mismatches(store, contract)
         self._galleries: dict[str, OpenGallery] = {}
         self.on_shown: Callable[[str, SearchSettings | None], None] = lambda _, __: None
         self.on_gone: Callable[[str, Collection[str]], None] = lambda _, __: None
@@ -136,6 +138,16 @@ class GalleryRegistry:
         opened.index_for(contract)
         return contract
 
+    def unserved(self) -> list[ContractMismatch]:
+        """Tell which open galleries nothing can search, because the server has not loaded their model."""
+        return [
+            self.mismatches.not_loaded(
+                each.gallery_id, each.settings.contract, each.settings.migration, missing=each.settings.contract
+            )
+            for each in list(self._galleries.values())
+            if each.settings.contract not in self.dimensions
+        ]
+
     def is_open(self, gallery: OpenGallery) -> bool:
         """Tell whether a gallery was neither deleted nor replaced."""
         return self._galleries.get(gallery.gallery_id) is gallery
@@ -175,6 +187,7 @@ class GalleryRegistry:
             SearchSettings.of(gallery),
             filled or {},
             self.dimensions,
+            self.mismatches,
             math.inf,
             next_expiry,
             DistinctPairs(self._store.distinct_pairs(gallery.gallery_id)),

@@ -126,6 +126,11 @@ def packaged_names() -> tuple[str, ...]:
     return tuple(_PACKAGED)
 
 
+def packaged_origins() -> Mapping[str, ModelOrigin]:
+    """Return where the models come from that are installed as packages, by name."""
+    return {name: packaged.origin for name, packaged in _PACKAGED.items()}
+
+
 def is_packaged(file: ModelFile) -> bool:
     """Whether the file is a packaged model, under any name."""
     return packaged_origin(file.sha256) is not None

@@ -32,6 +32,7 @@ from facet.server.expired import ExpiredEraser
 from facet.server.gauges import Gauges
 from facet.server.migrations.crop_embedding import CropEmbedder
 from facet.server.migrations.worker import MigrationWorker
+from facet.server.model_names import model_names, warn_of_unserved
 from facet.server.models import load_pipeline
 from facet.server.monitoring.assessments import Assessments
 from facet.server.monitoring.drift_watch import DriftWatch
@@ -65,7 +66,6 @@ from facet.v1.gallery_service_pb2_grpc import add_GalleryServiceServicer_to_serv
 from facet.v1.recognition_service_pb2_grpc import add_RecognitionServiceServicer_to_server
 from facet.v1.server_service_pb2_grpc import add_ServerServiceServicer_to_server
 from gallery.galleries import Galleries
-from gallery.records.migrations import ModelVersion
 from gallery.times import Clock, RisingClock, now
 from recognizer.pipeline import FacePipeline
 
@@ -138,10 +138,8 @@ class Server:
             clock=rising,
             further={model.contract: model.dimension for model in self.pipeline.embedding_models.values()},
         )
-        self._galleries.migrations.models = [
-            ModelVersion(model.contract, model.name, model.sha256, model.dimension)
-            for model in self.pipeline.embedding_models.values()
-        ]
+        self._galleries.name_models(model_names(config, self.pipeline))
+        warn_of_unserved(self._galleries)
         self._shadow = Shadow(self.pipeline, self._galleries, keep_crops=config.enrollment.keep_crops)
         self._erasures = ErasureWatch(self._galleries.erasures, self._audit or NoAudit())
         self._expired = ExpiredEraser(

@@ -61,6 +61,10 @@ class GalleryServiceStub:
     PERMISSION_DENIED  The caller lacks the scope of the method; ErrorInfo.metadata has scope (SCOPE_MISSING).
     The caller may not use a gallery that the request names, or may not leave its id to the server,
     whether the gallery exists or not (GALLERY_NOT_PERMITTED).
+    FAILED_PRECONDITION An embedding, a file, or the server's model is of another embedding contract than the gallery
+    (CONTRACT_MISMATCH). The message names the models, and the setting and command that help.
+    ErrorInfo.metadata has expected and found, the contracts of the gallery and of the embedding or
+    the server, and expected_model and found_model, what their models are called.
     UNAVAILABLE        The server is shutting down (SHUTTING_DOWN, with RetryInfo), or its database cannot be written
     (STORAGE_UNAVAILABLE). The request would change something, or take data out, and the server
     cannot write its audit log; nothing was changed (AUDIT_UNAVAILABLE, with RetryInfo).
@@ -308,6 +312,10 @@ class GalleryServiceServicer:
     PERMISSION_DENIED  The caller lacks the scope of the method; ErrorInfo.metadata has scope (SCOPE_MISSING).
     The caller may not use a gallery that the request names, or may not leave its id to the server,
     whether the gallery exists or not (GALLERY_NOT_PERMITTED).
+    FAILED_PRECONDITION An embedding, a file, or the server's model is of another embedding contract than the gallery
+    (CONTRACT_MISMATCH). The message names the models, and the setting and command that help.
+    ErrorInfo.metadata has expected and found, the contracts of the gallery and of the embedding or
+    the server, and expected_model and found_model, what their models are called.
     UNAVAILABLE        The server is shutting down (SHUTTING_DOWN, with RetryInfo), or its database cannot be written
     (STORAGE_UNAVAILABLE). The request would change something, or take data out, and the server
     cannot write its audit log; nothing was changed (AUDIT_UNAVAILABLE, with RetryInfo).
@@ -1191,6 +1199,10 @@ class GalleryService:
     PERMISSION_DENIED  The caller lacks the scope of the method; ErrorInfo.metadata has scope (SCOPE_MISSING).
     The caller may not use a gallery that the request names, or may not leave its id to the server,
     whether the gallery exists or not (GALLERY_NOT_PERMITTED).
+    FAILED_PRECONDITION An embedding, a file, or the server's model is of another embedding contract than the gallery
+    (CONTRACT_MISMATCH). The message names the models, and the setting and command that help.
+    ErrorInfo.metadata has expected and found, the contracts of the gallery and of the embedding or
+    the server, and expected_model and found_model, what their models are called.
     UNAVAILABLE        The server is shutting down (SHUTTING_DOWN, with RetryInfo), or its database cannot be written
     (STORAGE_UNAVAILABLE). The request would change something, or take data out, and the server
     cannot write its audit log; nothing was changed (AUDIT_UNAVAILABLE, with RetryInfo).

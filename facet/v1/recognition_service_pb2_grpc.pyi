@@ -48,6 +48,10 @@ class RecognitionServiceStub:
       PERMISSION_DENIED  The caller lacks the scope of the method; ErrorInfo.metadata has scope (SCOPE_MISSING).
                          The caller may not use a gallery that the request names, or may not leave its id to the server,
                          whether the gallery exists or not (GALLERY_NOT_PERMITTED).
+      FAILED_PRECONDITION An embedding, a file, or the server's model is of another embedding contract than the gallery
+                         (CONTRACT_MISMATCH). The message names the models, and the setting and command that help.
+                         ErrorInfo.metadata has expected and found, the contracts of the gallery and of the embedding or
+                         the server, and expected_model and found_model, what their models are called.
       UNAVAILABLE        The server is shutting down (SHUTTING_DOWN, with RetryInfo).
       UNIMPLEMENTED      The server does not have the method, because it is older than its client (UNKNOWN_METHOD).
       INTERNAL           A bug in the server (INTERNAL). Its log has the details under the request id.
@@ -195,6 +199,10 @@ class RecognitionServiceAsyncStub(RecognitionServiceStub):
       PERMISSION_DENIED  The caller lacks the scope of the method; ErrorInfo.metadata has scope (SCOPE_MISSING).
                          The caller may not use a gallery that the request names, or may not leave its id to the server,
                          whether the gallery exists or not (GALLERY_NOT_PERMITTED).
+      FAILED_PRECONDITION An embedding, a file, or the server's model is of another embedding contract than the gallery
+                         (CONTRACT_MISMATCH). The message names the models, and the setting and command that help.
+                         ErrorInfo.metadata has expected and found, the contracts of the gallery and of the embedding or
+                         the server, and expected_model and found_model, what their models are called.
       UNAVAILABLE        The server is shutting down (SHUTTING_DOWN, with RetryInfo).
       UNIMPLEMENTED      The server does not have the method, because it is older than its client (UNKNOWN_METHOD).
       INTERNAL           A bug in the server (INTERNAL). Its log has the details under the request id.
@@ -338,6 +346,10 @@ class RecognitionServiceServicer(metaclass=_abc_1.ABCMeta):
       PERMISSION_DENIED  The caller lacks the scope of the method; ErrorInfo.metadata has scope (SCOPE_MISSING).
                          The caller may not use a gallery that the request names, or may not leave its id to the server,
                          whether the gallery exists or not (GALLERY_NOT_PERMITTED).
+      FAILED_PRECONDITION An embedding, a file, or the server's model is of another embedding contract than the gallery
+                         (CONTRACT_MISMATCH). The message names the models, and the setting and command that help.
+                         ErrorInfo.metadata has expected and found, the contracts of the gallery and of the embedding or
+                         the server, and expected_model and found_model, what their models are called.
       UNAVAILABLE        The server is shutting down (SHUTTING_DOWN, with RetryInfo).
       UNIMPLEMENTED      The server does not have the method, because it is older than its client (UNKNOWN_METHOD).
       INTERNAL           A bug in the server (INTERNAL). Its log has the details under the request id.

@@ -23,7 +23,6 @@ from gallery.calibration.thresholds import (
 from gallery.embeddings import normalized
 from gallery.errors import (
     CalibrationUnreliable,
-    ContractMismatch,
     EtagMismatch,
     GalleryNotFound,
     MigrationEnding,
@@ -84,7 +83,9 @@ class Calibrator:
         gallery = self._store.gallery(gallery_id)
         check_etag(gallery_id, current=gallery.etag, sent=etag)
         if contract and contract not in gallery.contracts:
-            raise ContractMismatch(gallery_id, expected=gallery.contract, found=contract)
+            raise self._registry.mismatches.other_embedding(
+                gallery_id, gallery.contracts, gallery.migration, found=contract
+            )
         return gallery.under(contract or gallery.contract)
 
     def count_templates(self, gallery_id: str, contract: str) -> int:

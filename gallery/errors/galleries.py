@@ -39,20 +39,41 @@ class GalleryNotEmpty(GalleryError):
 
 
 class ContractMismatch(GalleryError):
-    """An embedding, or the server's model, has another embedding contract than the gallery."""
+    """An embedding, or the server's model, has another embedding contract than the gallery.
+
+    :class:`gallery.mismatches.Mismatches` explains it with the names of the models, and says what helps.
+
+    Attributes:
+        expected: the contract of the gallery.
+        found: that of the embedding, or of the server's first model.
+        expected_model: what the model of the gallery is called; empty if that is not known.
+        found_model: the same for the other one.
+    """
 
     kind, reason = "precondition", "CONTRACT_MISMATCH"
 
-    def __init__(self, gallery_id: str, expected: str, found: str) -> None:
-        super().__init__(f"gallery {gallery_id!r} has the contract {expected!r}, not {found!r}")
+    def __init__(
+        self,
+        gallery_id: str,
+        expected: str,
+        found: str,
+        *,
+        text: str = "",
+        expected_model: str = "",
+        found_model: str = "",
+    ) -> None:
+        super().__init__(text or f"gallery {gallery_id!r} has the contract {expected!r}, not {found!r}")
         self.gallery_id = gallery_id
         self.expected = expected
         self.found = found
+        self.expected_model = expected_model
+        self.found_model = found_model
 
     @property
     def metadata(self) -> Mapping[str, str]:
-        """Both contracts."""
-        return {"expected": self.expected, "found": self.found}
+        """Both contracts, and the names of their models where they are known."""
+        names = {"expected_model": self.expected_model, "found_model": self.found_model}
+        return {"expected": self.expected, "found": self.found} | {key: name for key, name in names.items() if name}
 
 
 class TooFewSearches(GalleryError):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO
 
-from gallery.errors import ContractMismatch, GalleryExists, GalleryNotFound, InvalidImport
+from gallery.errors import GalleryExists, GalleryNotFound, InvalidImport
 from gallery.records.galleries import Gallery
 from gallery.records.subjects import Subject
 from gallery.registry import GalleryRegistry
@@ -87,7 +87,7 @@ class GalleryTransfer:
         gallery = gallery_of(reader.manifest, gallery_id, default_threshold=self._default_threshold)
         dimension = self._registry.dimensions.get(gallery.contract)
         if dimension is None:
-            raise ContractMismatch(gallery.gallery_id, expected=gallery.contract, found=self._registry.contract)
+            raise self._registry.mismatches.other_file(gallery)
         if reader.manifest.dimension != dimension:
             raise InvalidImport(f"must be {dimension} under this contract", field="manifest.dimension")
         if gallery.migration is not None:

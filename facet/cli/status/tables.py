@@ -14,6 +14,7 @@ from facet.cli.status.server_status import (
     throughput,
 )
 from facet.terminal.counts import counted
+from facet.terminal.rendering import unserved
 from facet.terminal.tables import Shortened, listing, number, table, whole
 from facet.terminal.visible import visible
 from facet.v1 import server_service_pb2 as pb
@@ -26,7 +27,14 @@ def rendered(status: Status, address: str) -> RenderableType:
         return Group(title, status.problem)
     title.append(visible(f"  Facet {info.version}, up {duration(status.uptime)}"))
     runtime = ", ".join(f"{name} {version}" for name, version in sorted(info.runtime.items()))
-    parts = [title, _load(info, status), _errors(info), _largest(status.galleries), _latencies(info), _models(info)]
+    parts = [
+        title,
+        _load(info, status),
+        _errors(info),
+        _largest(status.galleries, info),
+        _latencies(info),
+        _models(info),
+    ]
     return Group(*parts, runtime)
 
 
@@ -78,7 +86,7 @@ def _caller(caller: pb.CallerInfo) -> str:
     return f"{name}: {' '.join(caller.scopes) or 'no scopes'} in {' '.join(caller.galleries) or 'no gallery'}{until}"
 
 
-def _largest(galleries: Galleries | None) -> RenderableType:
+def _largest(galleries: Galleries | None, info: pb.GetServerInfoResponse) -> RenderableType:
     if galleries is None or not galleries.largest:
         return Text()
     more = galleries.count - len(galleries.largest)
@@ -86,7 +94,9 @@ def _largest(galleries: Galleries | None) -> RenderableType:
     for each in galleries.largest:
         cells = str(each.subject_count), str(each.template_count), f"{each.threshold:.4f}"
         rows.add_row(Shortened(each.gallery_id), *cells)
-    return Group(rows, Text(f"and {counted(more, 'smaller gallery')}")) if more else rows
+    problems = [Text(visible(problem), "red") for each in galleries.largest if (problem := unserved(each, info))]
+    rest = [Text(f"and {counted(more, 'smaller gallery')}")] if more else []
+    return Group(rows, *rest, *problems)
 
 
 def _models(info: pb.GetServerInfoResponse) -> RenderableType:

@@ -159,7 +159,12 @@ def test_a_file_of_another_contract_is_refused(client: Client, team: str, export
     with pytest.raises(FailedPrecondition) as caught:
         client.import_gallery(iter([exported(lines, contract="other")]), f"{team}-2")
     assert caught.value.reason == "CONTRACT_MISMATCH"
-    assert caught.value.metadata == {"expected": "other", "found": contract_of(client)}
+    assert caught.value.metadata == {
+        "expected": "other",
+        "found": contract_of(client),
+        "expected_model": "another model, of the contract 'other'",
+        "found_model": "w600k_mbf",
+    }
     assert_free(client, f"{team}-2")
 
 

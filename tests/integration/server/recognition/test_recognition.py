@@ -225,7 +225,13 @@ def test_an_embedding_of_another_contract_is_refused(client: Client, gallery: st
     with pytest.raises(FailedPrecondition) as caught:
         search(client, gallery, types_pb2.Embedding(values=embedding.values, contract="0" * 64))
     assert caught.value.reason == "CONTRACT_MISMATCH"
-    assert caught.value.metadata == {"expected": embedding.contract, "found": "0" * 64}
+    assert caught.value.metadata == {
+        "expected": embedding.contract,
+        "found": "0" * 64,
+        "expected_model": "w600k_mbf",
+        "found_model": "another model, of the contract '00000000'",
+    }
+    assert caught.value.message.endswith(f"AnalyzeFaces makes them with the contract {embedding.contract}")
 
 
 def test_raw_pixels_are_seen_as_the_encoded_picture_is(client: Client, pictures: Pictures) -> None:

@@ -266,6 +266,10 @@ def test_a_refusal_that_passes_says_when_to_retry(error: Exception, milliseconds
             },
         ),
         (gallery.ContractMismatch("g", "a", "b"), {"expected": "a", "found": "b"}),
+        (
+            gallery.ContractMismatch("g", "a", "b", text="other", expected_model="old", found_model="new"),
+            {"expected": "a", "found": "b", "expected_model": "old", "found_model": "new"},
+        ),
         (gallery.InvalidImport("wrong"), {}),
         (gallery.InvalidImport("wrong", line=7, field="quality"), {"line": "7", "field": "quality"}),
         (
