@@ -22,32 +22,31 @@ _LONGEST = 3.0
 _POLL_SECONDS = 0.05
 
 
-def survived(flags: tuple[str, ...], gallery_id: str, to_model: str, *, kills: int, seed: int) -> int:
-    """Migrate a gallery while its server is killed again and again; returns how often it was.
+def survived(flags: tuple[str, ...], gallery_id: str, contracts: tuple[str, str], *, kills: int, seed: int) -> str:
+    """Migrate a gallery back and forth while its server is killed; returns the contract that it has in the end.
 
-    Every server that starts does what is next: start the migration, wait until everything is embedded, switch, and
-    finish. So the kills meet every step. If the migration is over before all of them, it ends with fewer.
+    Every server that starts does what is next: start a migration, wait until everything is embedded, switch, and
+    finish. So the kills meet every step. After the last one, the migration that is under way is brought to its end.
 
     Args:
         flags: of ``facet serve``.
         gallery_id: the gallery.
-        to_model: the model.
+        contracts: the model that it migrates to, and the one that it has.
         kills: how often the server is killed.
         seed: of the moments.
     """
     rng = random.Random(seed)  # noqa: S311 - the same moments in every run, not a secret
-    killed = 0
+    target, other = contracts
     with console.progress("Killing", kills) as bar:
         for _ in range(kills):
             with _killed(flags, rng.uniform(0, _LONGEST)) as client:
-                if _went_through(client, gallery_id, to_model):
-                    return killed
-            killed += 1
+                while _went_through(client, gallery_id, target):
+                    target, other = other, target
             bar.advance(bar.task_ids[0])
     with local_process(*flags) as server, Client(server.address) as client:
-        while not _went_through(client, gallery_id, to_model):
-            time.sleep(_POLL_SECONDS)
-    return killed
+        if not _went_through(client, gallery_id, target):
+            raise OSError("the last server, which was not killed, did not bring the migration to its end")
+    return target
 
 
 @contextmanager

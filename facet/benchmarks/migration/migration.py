@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,7 +15,7 @@ from facet import Client, FacetError
 from facet.benchmarks.galleries.options import Images, Protocol, labelled_set
 from facet.benchmarks.migration.kills import survived
 from facet.benchmarks.migration.live_load import LiveLoad
-from facet.benchmarks.migration.people import Answers, Difference, difference, enroll, exported, search
+from facet.benchmarks.migration.people import Answers, Difference, Templates, difference, enroll, exported, search
 from facet.benchmarks.migration.steps import is_embedded, is_over
 from facet.benchmarks.migration.switching import Switching, switching
 from facet.benchmarks.timing import per_second, percentile
@@ -26,10 +26,12 @@ from facet.terminal.console import AsJson
 from facet.terminal.installation import ROOT
 from facet.terminal.local_server import local_process
 from facet.terminal.tables import listing
+from gallery.records.thresholds import DEFAULT_THRESHOLD
 
 _SECOND_MODEL = ROOT.parent / "shared" / "models" / "mobilefacenet-128.onnx"
 _GALLERY = "bench"
 _LOAD_PICTURES = 50
+_KILLED_PICTURES = 300
 _CAPACITY_SECONDS = 4.0
 _POLL_SECONDS = 0.25
 _MOST_RATIO = 1.3
@@ -126,8 +128,9 @@ def migration(
          and answers to the probes must be equal.
       2. Back: the same gallery is migrated back to the packaged model. It must
          be as it was.
-      3. Kills: a gallery is migrated while its server is killed at random
-         moments of every step. Nothing may be missing or doubled.
+      3. Kills: a gallery of 300 pictures is migrated back and forth while its
+         server is killed at random moments of every step. Nothing may be
+         missing or doubled.
       4. Switch: a gallery of random templates is switched and rolled back.
 
     The bars: no failed search, live p99 at most 1.3 times as long while the server embeds, no difference, and no switch
@@ -146,7 +149,9 @@ def migration(
     to = to or str(_SECOND_MODEL)
     try:
         labelled = read_protocol(csv, folder)
-        enrolled, searched = labelled.gallery[:people], _every(labelled.probes, probes)
+        enrolled = labelled.gallery[:people]
+        subjects = {entry.subject for entry in enrolled}
+        searched = _every([each for each in labelled.probes if _is_about(each, subjects)], probes)
         with tempfile.TemporaryDirectory(prefix="facet-bench-") as place:
             bench = _Bench(to, Path(place), enrolled, searched, load=load, seconds=seconds)
             there, back = bench.there(), bench.back()
@@ -206,18 +211,18 @@ class _Bench:
     def killed(self, kills: int) -> Killed:
         """Migrate a gallery whose server is killed again and again."""
         flags = (*self._flags("killed"), "--models.embedding-next", self._to)
+        enrolled = self._enrolled[:_KILLED_PICTURES]
         with local_process(*flags) as server, Client(server.address) as client:
-            enroll(client, _GALLERY, self._enrolled)
-            contract = _other_contract(client)
-        done = survived(flags, _GALLERY, contract, kills=kills, seed=_SEED)
+            enroll(client, _GALLERY, enrolled)
+            own, other = (model.contract for model in client.get_server_info().embedding_models)
+        contract = survived(flags, _GALLERY, (other, own), kills=kills, seed=_SEED)
         with local_process(*flags) as server, Client(server.address) as client:
             migrated = exported(client, _GALLERY)
             count = client.get_gallery(_GALLERY).template_count
-        scratch = self._from_scratch(("--models.embedding", self._to))[0]
-        found = difference(migrated, scratch)
+        scratch = self._from_scratch(("--models.embedding", self._to) if contract == other else (), enrolled)[0]
         if count != len(migrated):
             raise OSError(f"the gallery claims {count} templates, but {len(migrated)} were exported")
-        return Killed(done, found)
+        return Killed(kills, difference(migrated, scratch))
 
     def _way(self, client: Client, address: str, before: Answers, scratch_flags: tuple[str, ...]) -> Way:
         contract = _other_contract(client, client.get_gallery(_GALLERY).contract)
@@ -231,7 +236,8 @@ class _Bench:
             during = live.measure(0, lambda: is_embedded(client.get_gallery(_GALLERY)))
             took = time.perf_counter() - started
             quiet += live.measure(self._seconds)
-            client.switch_migration(_GALLERY, allow_default_threshold=True)
+            client.update_migration(_GALLERY, threshold=DEFAULT_THRESHOLD)
+            client.switch_migration(_GALLERY)
             live.measure(1)
             client.roll_back_migration(_GALLERY)
             live.measure(1)
@@ -243,7 +249,7 @@ class _Bench:
             failures = live.failures
         after = search(client, _GALLERY, self._probes, "Searching with the new model")
         migrated = exported(client, _GALLERY)
-        scratch, answers = self._from_scratch(scratch_flags)
+        scratch, answers = self._from_scratch(scratch_flags, self._enrolled)
         gallery = client.get_gallery(_GALLERY)
         return Way(
             to_model=_name_of(client, contract),
@@ -265,23 +271,27 @@ class _Bench:
             difference=difference(migrated, scratch),
         )
 
-    def _from_scratch(self, flags: tuple[str, ...]) -> tuple[dict[Any, Any], Answers]:
-        """Enrol the same pictures with one model only."""
+    def _from_scratch(self, flags: tuple[str, ...], enrolled: Sequence[Entry]) -> tuple[Templates, Answers]:
+        """Enrol pictures with one model only."""
         with tempfile.TemporaryDirectory(dir=self._folder) as folder:
             place = (*self._flags("scratch"), "--gallery.database", str(Path(folder) / "scratch.sqlite3"))
             with local_process(*place, *flags) as server, Client(server.address) as client:
-                enroll(client, _GALLERY, self._enrolled)
+                enroll(client, _GALLERY, enrolled)
                 answers = search(client, _GALLERY, self._probes, "Searching the gallery that was enrolled anew")
                 return exported(client, _GALLERY), answers
 
     def _flags(self, name: str) -> tuple[str, ...]:
         database = str(self._folder / f"{name}.sqlite3")
-        return ("--models.objects", "none", "--enrollment.keep-crops", "true", "--gallery.database", database)
+        return ("--models.objects", "none", "--enrollment.keep-crops", "--gallery.database", database)
 
 
 def _every(entries: Sequence[Entry], most: int) -> Sequence[Entry]:
     """At most so many entries, evenly spaced."""
     return [entries[number * len(entries) // most] for number in range(most)] if len(entries) > most else entries
+
+
+def _is_about(probe: Entry, subjects: Collection[str]) -> bool:
+    return probe.role == "nonmated" or probe.subject in subjects
 
 
 def _packaged_model(flags: tuple[str, ...]) -> str:
