@@ -13,7 +13,6 @@ RecognizerError
         FaceNegative
         FaceOccluded
     NoObjectDetector
-    ContractNotLoaded
 """
 
 from __future__ import annotations
@@ -124,21 +123,13 @@ class NoObjectDetector(RecognizerError):
     request_field = None
 
 
-class ContractNotLoaded(RecognizerError, LookupError):
-    """No loaded recognition model makes embeddings of a contract.
+class ContractNotLoaded(LookupError):
+    """No loaded recognition model makes embeddings of a contract: whoever asks for one has to know the contracts.
 
     Attributes:
         contract: the contract that was asked for.
     """
 
-    reason = "CONTRACT_NOT_LOADED"
-    request_field = None
-
     def __init__(self, contract: str) -> None:
         super().__init__(f"no loaded model makes embeddings of the contract {contract!r}")
         self.contract = contract
-
-    @property
-    def metadata(self) -> Mapping[str, str]:
-        """The contract."""
-        return {"contract": self.contract}

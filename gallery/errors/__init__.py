@@ -23,15 +23,16 @@ GalleryError
     ExpiryNotStored
     ExportOutdated
     ContractMismatch
-    ModelNotLoaded
-    MigrationUnderWay
-    AlreadyMigrated
-    NoMigration
-    AlreadySwitched
-    NotSwitched
-    MigrationEnding
-    MigrationIncomplete
-    ThresholdNotChosen
+    MigrationError
+        ModelNotLoaded
+        MigrationUnderWay
+        AlreadyMigrated
+        NoMigration
+        AlreadySwitched
+        NotSwitched
+        MigrationEnding
+        MigrationIncomplete
+        ThresholdNotChosen
     InvalidEmbedding
     RequestIdReused
     EtagMismatch
@@ -77,6 +78,7 @@ from gallery.errors.migrations import (
     AlreadyMigrated,
     AlreadySwitched,
     MigrationEnding,
+    MigrationError,
     MigrationIncomplete,
     MigrationUnderWay,
     ModelNotLoaded,
@@ -145,6 +147,7 @@ __all__ = [
     "LooksLikeAnotherSubject",
     "LooksUnlikeSubject",
     "MigrationEnding",
+    "MigrationError",
     "MigrationIncomplete",
     "MigrationUnderWay",
     "ModelNotLoaded",

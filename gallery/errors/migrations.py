@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from gallery.errors.base import GalleryError
 
 
-class _MigrationError(GalleryError):
+class MigrationError(GalleryError):
     """An error about a gallery's migration."""
 
     kind = "precondition"
@@ -17,7 +17,7 @@ class _MigrationError(GalleryError):
         self.gallery_id = gallery_id
 
 
-class ModelNotLoaded(_MigrationError):
+class ModelNotLoaded(MigrationError):
     """The server does not have the embedding model that is needed.
 
     Attributes:
@@ -42,7 +42,7 @@ class ModelNotLoaded(_MigrationError):
         return {"model": self.model, "loaded": ", ".join(self.loaded)}
 
 
-class MigrationUnderWay(_MigrationError):
+class MigrationUnderWay(MigrationError):
     """The gallery is being migrated already.
 
     Attributes:
@@ -62,7 +62,7 @@ class MigrationUnderWay(_MigrationError):
         return {"to_model": self.to_model, "to_contract": self.contract}
 
 
-class AlreadyMigrated(_MigrationError):
+class AlreadyMigrated(MigrationError):
     """The gallery has this embedding model."""
 
     reason = "ALREADY_MIGRATED"
@@ -71,7 +71,7 @@ class AlreadyMigrated(_MigrationError):
         super().__init__(gallery_id, f"gallery {gallery_id!r} has the model {model} already")
 
 
-class NoMigration(_MigrationError):
+class NoMigration(MigrationError):
     """The gallery is not being migrated."""
 
     reason = "NO_MIGRATION"
@@ -80,7 +80,7 @@ class NoMigration(_MigrationError):
         super().__init__(gallery_id, f"gallery {gallery_id!r} is not being migrated")
 
 
-class AlreadySwitched(_MigrationError):
+class AlreadySwitched(MigrationError):
     """The new model searches already."""
 
     reason = "ALREADY_SWITCHED"
@@ -89,7 +89,7 @@ class AlreadySwitched(_MigrationError):
         super().__init__(gallery_id, f"gallery {gallery_id!r} is switched to {model} already")
 
 
-class NotSwitched(_MigrationError):
+class NotSwitched(MigrationError):
     """The old model still searches."""
 
     reason = "NOT_SWITCHED"
@@ -98,7 +98,7 @@ class NotSwitched(_MigrationError):
         super().__init__(gallery_id, f"gallery {gallery_id!r} is not switched: {model} still searches")
 
 
-class MigrationEnding(_MigrationError):
+class MigrationEnding(MigrationError):
     """The embeddings of one of the models are being dropped."""
 
     reason = "MIGRATION_ENDING"
@@ -107,7 +107,7 @@ class MigrationEnding(_MigrationError):
         super().__init__(gallery_id, f"the embeddings of {model} in gallery {gallery_id!r} are being dropped")
 
 
-class MigrationIncomplete(_MigrationError):
+class MigrationIncomplete(MigrationError):
     """Templates have no embedding of the model that is to search.
 
     Attributes:
@@ -130,7 +130,7 @@ class MigrationIncomplete(_MigrationError):
         return {"model": self.model, "missing": str(self.missing)}
 
 
-class ThresholdNotChosen(_MigrationError):
+class ThresholdNotChosen(MigrationError):
     """Nobody chose the threshold of the model that is to search."""
 
     reason = "THRESHOLD_NOT_CHOSEN"

@@ -20,7 +20,7 @@ from gallery.enrollment import SAME_FACE_IOU, overlap
 from gallery.galleries import Galleries
 from gallery.migration.gaps import Gap
 from gallery.pages import last_id, page_of
-from recognizer.errors import RecognizerError
+from recognizer.errors import FaceNotFound
 from recognizer.faces import Faces
 from recognizer.pipeline import FacePipeline
 from recognizer.progress import Turns
@@ -28,12 +28,6 @@ from recognizer.sources import Source
 
 _BETWEEN = "\n"
 """Between the two ids in a page token; no id contains it."""
-
-
-class _NoSuchFace(RecognizerError):
-    """The picture shows no face where that of the template was."""
-
-    reason = "NO_FACE"
 
 
 class MigrationGaps:
@@ -105,7 +99,7 @@ class MigrationGaps:
                     _, faces = yield from analyze_and_align(
                         self._pipeline, source, _face_of(gap), work, "picture", thorough=thorough
                     )
-                except _NoSuchFace:
+                except FaceNotFound:
                     continue
                 embedding = self._pipeline.embed(faces, work, as_template=True, contract=gap.contract)[0]
                 break
@@ -139,7 +133,7 @@ def _face_of(gap: Gap) -> Choice:
         overlaps = [overlap(box, tuple(each)) for each in faces.boxes.tolist()]
         best = max(overlaps, default=0.0)
         if best < SAME_FACE_IOU:
-            raise _NoSuchFace
+            raise FaceNotFound
         return overlaps.index(best)
 
     return choose

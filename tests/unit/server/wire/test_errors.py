@@ -63,6 +63,15 @@ TABLE: tuple[tuple[Exception, str, str], ...] = (
     (gallery.InvalidPageToken(), "INVALID_ARGUMENT", "INVALID_PAGE_TOKEN"),
     (gallery.InvalidResumeToken(), "INVALID_ARGUMENT", "INVALID_RESUME_TOKEN"),
     (gallery.InvalidImport("wrong", line=7, field="quality"), "INVALID_ARGUMENT", "INVALID_IMPORT"),
+    (gallery.ModelNotLoaded("g", "new", ["old"]), "FAILED_PRECONDITION", "MODEL_NOT_LOADED"),
+    (gallery.MigrationUnderWay("g", "new", "c"), "FAILED_PRECONDITION", "MIGRATION_UNDER_WAY"),
+    (gallery.AlreadyMigrated("g", "new"), "FAILED_PRECONDITION", "ALREADY_MIGRATED"),
+    (gallery.NoMigration("g"), "FAILED_PRECONDITION", "NO_MIGRATION"),
+    (gallery.AlreadySwitched("g", "new"), "FAILED_PRECONDITION", "ALREADY_SWITCHED"),
+    (gallery.NotSwitched("g", "old"), "FAILED_PRECONDITION", "NOT_SWITCHED"),
+    (gallery.MigrationEnding("g", "old"), "FAILED_PRECONDITION", "MIGRATION_ENDING"),
+    (gallery.MigrationIncomplete("g", "new", 3), "FAILED_PRECONDITION", "MIGRATION_INCOMPLETE"),
+    (gallery.ThresholdNotChosen("g", "new", 0.34), "FAILED_PRECONDITION", "THRESHOLD_NOT_CHOSEN"),
     (gallery.TooFewSearches("g", 1, 2, people=3, people_needed=4), "FAILED_PRECONDITION", "TOO_FEW_SEARCHES"),
     (
         gallery.CalibrationUnreliable("g", 0.8, ["contaminated"], {}),
@@ -113,7 +122,14 @@ TABLE: tuple[tuple[Exception, str, str], ...] = (
     (server.AnswerExpired(), "FAILED_PRECONDITION", "ANSWER_EXPIRED"),
     (server.ShuttingDown(), "UNAVAILABLE", "SHUTTING_DOWN"),
 )
-ABSTRACT = {*ROOTS, recognizer.Unfit, gallery.StorageError, server.AdmissionRefused, server.PermissionDenied}
+ABSTRACT = {
+    *ROOTS,
+    recognizer.Unfit,
+    gallery.StorageError,
+    gallery.MigrationError,
+    server.AdmissionRefused,
+    server.PermissionDenied,
+}
 """Base classes that are never raised."""
 
 
