@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 SUBJECTS = 32
 """So many subjects are looked at."""
 _FEWEST = 8
-_ALIKE = 0.99
-"""Similarity that two people never have, and two pictures of one person hardly ever."""
+_ALIKE = 0.9999
+"""Similarity that two pictures of one person do not reach."""
 
 
 class AlikeCheck:
