@@ -82,7 +82,7 @@ def migrate(server: Serving, monkeypatch: pytest.MonkeyPatch) -> Command:
     return run
 
 
-def next_of(client: Client, migrate: Command, gallery: str) -> list[str]:
+def next_of(migrate: Command, gallery: str) -> list[str]:
     """The words of the next step after ``facet gallery migrate``."""
     return shlex.split(migrate("status", gallery, "--json")["next"][0]["command"])[3:]
 
@@ -91,15 +91,15 @@ def test_a_gallery_goes_to_another_model_by_the_steps_that_are_named(
     client: Client, migrate: Command, team: str, originals: Path, pictures: Pictures
 ) -> None:
     old = client.get_gallery(team)
-    assert next_of(client, migrate, team) == [team, "--to", "MODEL"]
+    assert next_of(migrate, team) == [team, "--to", "second"]
     assert "Nothing was changed" in migrate(team, "--to", "second", "--dry-run")
     assert not client.get_gallery(team).HasField("migration")
     assert "2 templates: the original pictures are needed" in migrate(team, "--to", "second")
-    assert next_of(client, migrate, team) == ["fill", team, "FOLDER"]
+    assert next_of(migrate, team) == ["fill", team, "FOLDER"]
     migrate("fill", team, originals)
-    assert next_of(client, migrate, team) == ["calibrate", team]
+    assert next_of(migrate, team) == ["calibrate", team]
     migrate("threshold", team, "0.3")
-    assert next_of(client, migrate, team) == ["switch", team]
+    assert next_of(migrate, team) == ["switch", team]
     assert "would search" in migrate("switch", team, "--dry-run")
     assert client.get_gallery(team).contract == old.contract
     assert "second searches now, with a threshold of 0.3000" in migrate("switch", team)
@@ -111,7 +111,7 @@ def test_a_gallery_goes_to_another_model_by_the_steps_that_are_named(
     now = client.get_gallery(team)
     assert (now.contract, now.threshold) == (old.contract, old.threshold)
     migrate("switch", team)
-    assert next_of(client, migrate, team) == ["finish", team]
+    assert next_of(migrate, team) == ["finish", team]
     assert "would be dropped" in migrate("finish", team, "--dry-run")
     assert "confirm it with --yes" in migrate("finish", team, code=2)
     assert client.get_gallery(team).HasField("migration")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from facet import Client
+from facet import Client, PermissionDenied
 from facet.cli.gallery.migrate.following import follow_dropping, only_following
 from facet.cli.gallery.migrate.options import DeleteMissing, Gallery, NoWait
 from facet.cli.gallery.migrate.refusals import refusals
@@ -71,7 +71,7 @@ def finish(
                 gallery, delete_missing=delete_missing, delete_crops=delete_crops
             ).templates_deleted
         is_over = _follow(client, gallery, migration, steps, no_wait=no_wait)
-        others = _others_with(client, gallery, migration.from_model.contract)
+        others = _others_with(client, gallery, migration.from_model.contract) if is_over else []
     if as_json:
         console.print_json(_plain(gallery, deleted, is_over=is_over) | {"galleries_of_the_old_model": others})
         return
@@ -85,8 +85,8 @@ def finish(
         console.out.print(f"the server needs {old} for {counted(len(others), 'gallery')} still: {named}")
         return
     console.out.print(
-        f"No other gallery that you may see has {old}. Set models.embedding to {new}, remove models.embedding_next "
-        f"and restart the server:\n  {_serve(migration)}"
+        f"No other gallery that you may see has {old}. If none has, set models.embedding to {new}, remove "
+        f"models.embedding_next, and restart the server with its other settings as they are:\n  {_serve(migration)}"
     )
 
 
@@ -167,13 +167,16 @@ def _plain(gallery: str, deleted: int, *, is_over: bool) -> dict[str, object]:
 
 
 def _others_with(client: Client, gallery: str, contract: str) -> list[str]:
-    """Return the other galleries that a model still serves, or may serve after a rollback."""
-    return [
-        each.gallery_id
-        for each in client.iter_galleries(page_size=_PAGE)
-        if each.gallery_id != gallery
-        and contract in {each.contract, each.migration.from_model.contract, each.migration.to_model.contract}
-    ]
+    """Return the other galleries that a model still serves, or may serve after a rollback, of those that are seen."""
+    try:
+        return [
+            each.gallery_id
+            for each in client.iter_galleries(page_size=_PAGE)
+            if each.gallery_id != gallery
+            and contract in {each.contract, each.migration.from_model.contract, each.migration.to_model.contract}
+        ]
+    except PermissionDenied:
+        return []
 
 
 def _and(deleted: int) -> str:

@@ -19,14 +19,15 @@ _PATIENCE = 300.0
 
 
 def follow_embedding(client: Client, gallery: str) -> gallery_pb.Gallery:
-    """Show how the server makes embeddings, until all that can be made are made, or it has a problem."""
+    """Show how the server makes embeddings, until all that can be made are made, or a problem stops it."""
     with console.progress("embedding", 1, unit="templates") as bar:
 
         def is_over(found: gallery_pb.Gallery) -> bool:
             migration = found.migration
             done = migration.templates_done
             bar.update(bar.task_ids[0], completed=done, total=done + migration.templates_waiting)
-            return migration.state != pb.MIGRATION_STATE_EMBEDDING or bool(migration.problem)
+            is_stuck = migration.problem and not migration.templates_per_second
+            return migration.state != pb.MIGRATION_STATE_EMBEDDING or bool(is_stuck)
 
         return _follow(client, gallery, is_over)
 

@@ -15,6 +15,7 @@ from facet.terminal.tables import listing, table
 from facet.terminal.visible import one_line
 from facet.v1 import gallery_service_pb2 as gallery_pb
 from facet.v1 import migrations_pb2 as pb
+from facet.v1.server_service_pb2 import EmbeddingModel
 
 _MINUTE, _HOUR = 60, 3600
 _STATES = {
@@ -38,13 +39,15 @@ def in_a_word(migration: pb.Migration) -> str:
     return f"to {name_of(migration.to_model, migration)}: {_WORDS.get(migration.state, 'unknown')}"
 
 
-def print_state(gallery: gallery_pb.Gallery, steps: Steps) -> None:
-    """Print where a gallery stands, and what can be done next."""
+def print_state(gallery: gallery_pb.Gallery, steps: Steps, models: Sequence[EmbeddingModel] = ()) -> None:
+    """Print where a gallery stands, and what can be done next; ``models`` as for :func:`next_steps`."""
     if not gallery.HasField("migration"):
-        console.out.print(f"{gallery.gallery_id} is not being migrated; its contract is {gallery.contract[:16]}")
+        names = (each.name for each in models if each.contract == gallery.contract)
+        model = next(names, f"not loaded, with the contract {gallery.contract[:16]}")
+        console.out.print(f"{gallery.gallery_id} is not being migrated; its model is {one_line(model)}")
     else:
         _print_migration(gallery)
-    print_steps(next_steps(gallery, steps))
+    print_steps(next_steps(gallery, steps, models))
 
 
 def print_steps(steps: Sequence[Step]) -> None:
@@ -55,15 +58,15 @@ def print_steps(steps: Sequence[Step]) -> None:
         console.out.print(f"  or: {each}")
 
 
-def as_plain(gallery: gallery_pb.Gallery, steps: Steps) -> dict[str, Any]:
-    """Return where a gallery stands as JSON values."""
+def as_plain(gallery: gallery_pb.Gallery, steps: Steps, models: Sequence[EmbeddingModel] = ()) -> dict[str, Any]:
+    """Return where a gallery stands as JSON values; ``models`` as for :func:`next_steps`."""
     is_migrated = gallery.HasField("migration")
     return {
         "gallery": gallery.gallery_id,
         "contract": gallery.contract,
         "threshold": gallery.threshold,
         "migration": as_dict(gallery.migration) if is_migrated else None,
-        "next": [{"command": each.command, "what": each.what} for each in next_steps(gallery, steps)],
+        "next": [{"command": each.command, "what": each.what} for each in next_steps(gallery, steps, models)],
     }
 
 

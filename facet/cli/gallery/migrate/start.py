@@ -72,13 +72,14 @@ def start(
                 found = follow_embedding(client, gallery)
         elif not dry_run:
             found = client.get_gallery(gallery)
+        models = client.get_server_info().embedding_models
     if as_json:
         said = {"started": not is_under_way and not dry_run, "dry_run": dry_run}
-        console.print_json(as_plain(found, steps) | said | {"plan": None if plan is None else as_dict(plan)})
+        console.print_json(as_plain(found, steps, models) | said | {"plan": None if plan is None else as_dict(plan)})
     elif dry_run:
         console.out.print("Nothing was changed.")
     else:
-        print_state(found, steps)
+        print_state(found, steps, models)
     raise typer.Exit(console.FAILED if found.migration.problem else console.DONE)
 
 

@@ -27,7 +27,8 @@ def status(
     steps = Steps(gallery, connection.address)
     with connection.open() as client:
         found = client.get_gallery(gallery)
+        models = client.get_server_info().embedding_models
     if as_json:
-        console.print_json(as_plain(found, steps))
+        console.print_json(as_plain(found, steps, models))
     else:
-        print_state(found, steps)
+        print_state(found, steps, models)

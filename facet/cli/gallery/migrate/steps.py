@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from facet.cli.gallery.migrate.app import NAMES
@@ -12,6 +12,7 @@ from facet.terminal.connection import usual_address
 from facet.terminal.program import spelled
 from facet.v1 import gallery_service_pb2 as gallery_pb
 from facet.v1 import migrations_pb2 as pb
+from facet.v1.server_service_pb2 import EmbeddingModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +72,33 @@ class Steps:
         return Step(self.typed("threshold", "VALUE"), "sets a threshold by hand")
 
 
-def next_steps(gallery: gallery_pb.Gallery, steps: Steps) -> list[Step]:
-    """Return what can be done now: first the step that comes next, then the others."""
-    return list(_next_steps(gallery, steps))
+def next_steps(gallery: gallery_pb.Gallery, steps: Steps, models: Sequence[EmbeddingModel] = ()) -> list[Step]:
+    """Return what can be done now: first the step that comes next, then the others.
+
+    Args:
+        gallery: the gallery.
+        steps: its commands.
+        models: the server's embedding models, the first one first; only for a gallery that is not being migrated.
+    """
+    found = (
+        _in_migration(gallery, steps) if gallery.HasField("migration") else _without_migration(gallery, steps, models)
+    )
+    return list(found)
 
 
-def _next_steps(gallery: gallery_pb.Gallery, steps: Steps) -> Iterator[Step]:
+def _without_migration(gallery: gallery_pb.Gallery, steps: Steps, models: Sequence[EmbeddingModel]) -> Iterator[Step]:
+    others = [each.name for each in models if each.contract != gallery.contract]
+    for own in (each.name for each in models[1:] if each.contract == gallery.contract):
+        serve = shlex.join(["facet", "serve", "--models.embedding", own])
+        yield Step(spelled(serve), f"makes {own} the first model, once no gallery needs the other one")
+    if not others or len(others) == len(models):  # it misses a new model, or the gallery's own
+        yield Step(spelled("facet serve --models.embedding-next MODEL"), "starts the server with a second model")
+    for name in others or ["MODEL"]:
+        yield Step(steps.start(name), "starts a migration")
+
+
+def _in_migration(gallery: gallery_pb.Gallery, steps: Steps) -> Iterator[Step]:
     migration = gallery.migration
-    if not gallery.HasField("migration"):
-        yield Step(steps.start(), "starts one; facet status lists models")
-        return
     if migration.state == pb.MIGRATION_STATE_FINISHING:
         yield Step(steps.typed("finish"), "follows the server")
         return

@@ -16,6 +16,7 @@ from facet.cli.gallery.migrate.steps import Step, Steps, next_steps
 from facet.client.channel import DEFAULT_ADDRESS
 from facet.v1 import gallery_service_pb2 as gallery_pb
 from facet.v1 import migrations_pb2 as pb
+from facet.v1.server_service_pb2 import EmbeddingModel
 
 OLD = pb.MigrationModel(contract="a" * 64, name="w600k_mbf", sha256="9cc6e4a7" * 8, dimension=512, is_loaded=True)
 NEW = pb.MigrationModel(contract="b" * 64, name="mobile", sha256="7f1e4a99" * 8, dimension=128, is_loaded=True)
@@ -23,6 +24,9 @@ REASONS = (
     *("MIGRATION_INCOMPLETE", "THRESHOLD_NOT_CHOSEN", "MODEL_NOT_LOADED", "MIGRATION_UNDER_WAY", "NO_MIGRATION"),
     *("ALREADY_MIGRATED", "ALREADY_SWITCHED", "NOT_SWITCHED", "MIGRATION_ENDING"),
 )
+
+
+STEPS = Steps("team", DEFAULT_ADDRESS)
 
 
 def migrating(state: pb.MigrationState.ValueType, **fields: object) -> gallery_pb.Gallery:
@@ -41,7 +45,7 @@ def in_all_states() -> Iterator[gallery_pb.Gallery]:
 
 
 def first(gallery: gallery_pb.Gallery) -> str:
-    return next_steps(gallery, Steps("team", DEFAULT_ADDRESS))[0].command.removeprefix("facet gallery migrate ")
+    return next_steps(gallery, STEPS)[0].command.removeprefix("facet gallery migrate ")
 
 
 def can_be_typed(step: Step) -> bool:
@@ -51,7 +55,7 @@ def can_be_typed(step: Step) -> bool:
 
 
 def test_every_next_step_is_a_command_that_exists_with_these_options() -> None:
-    steps = {step for gallery in in_all_states() for step in next_steps(gallery, Steps("team", DEFAULT_ADDRESS))}
+    steps = {step for gallery in in_all_states() for step in next_steps(gallery, STEPS)}
     assert len(steps) >= len(NAMES)
     assert [step for step in steps if not can_be_typed(step)] == []
 
@@ -63,7 +67,7 @@ def test_a_refusal_names_commands_that_exist(reason: str, command: str) -> None:
     override = {"switch": "--allow-missing", "rollback": "--allow-missing"}.get(command, override)
     if reason == "THRESHOLD_NOT_CHOSEN" and command != "switch":
         return
-    found = helps(reason, Steps("team", DEFAULT_ADDRESS), command, override=override)
+    found = helps(reason, STEPS, command, override=override)
     assert found
     assert [step for step in found if not can_be_typed(step)] == []
     if reason == "MIGRATION_INCOMPLETE" and override:
@@ -71,11 +75,10 @@ def test_a_refusal_names_commands_that_exist(reason: str, command: str) -> None:
 
 
 def test_a_reason_that_nothing_helps_with_is_left_to_others() -> None:
-    assert helps("STORAGE_FULL", Steps("team", DEFAULT_ADDRESS), "start") == []
+    assert helps("STORAGE_FULL", STEPS, "start") == []
 
 
 def test_the_next_step_follows_from_the_state() -> None:
-    assert first(gallery_pb.Gallery(gallery_id="team")) == "team --to MODEL"
     assert first(migrating(pb.MIGRATION_STATE_EMBEDDING)) == "team --to mobile"
     ready = pb.MIGRATION_STATE_READY
     assert first(migrating(ready, templates_missing=1, threshold_is_chosen=True)) == "fill team FOLDER"
@@ -86,10 +89,25 @@ def test_the_next_step_follows_from_the_state() -> None:
     assert first(migrating(pb.MIGRATION_STATE_CANCELLING)) == "cancel team"
 
 
+def test_without_a_migration_the_next_step_follows_from_the_models_that_the_server_has() -> None:
+    def commands(contract: str, *names: str) -> list[str]:
+        models = [EmbeddingModel(name=name, contract=name) for name in names]
+        found = next_steps(gallery_pb.Gallery(gallery_id="team", contract=contract), STEPS, models)
+        assert all(map(can_be_typed, found))
+        return [each.command for each in found]
+
+    to_new, to_old = "facet gallery migrate team --to new", "facet gallery migrate team --to old"
+    assert commands("old", "old", "new") == [to_new]
+    assert commands("new", "old", "new") == ["facet serve --models.embedding new", to_old]
+    second = "facet serve --models.embedding-next MODEL"
+    assert commands("old", "old") == [second, "facet gallery migrate team --to MODEL"]
+    assert commands("old", "new") == [second, to_new]
+
+
 def test_a_model_that_is_not_loaded_comes_first() -> None:
     found = migrating(pb.MIGRATION_STATE_READY, threshold_is_chosen=True)
     found.migration.to_model.is_loaded = False
-    (step, *_) = next_steps(found, Steps("team", DEFAULT_ADDRESS))
+    (step, *_) = next_steps(found, STEPS)
     assert step.command == "facet serve --models.embedding w600k_mbf --models.embedding-next mobile"
 
 
