@@ -68,6 +68,8 @@ class SecondEmbeddings(Protocol):
     ) -> Sequence[StoredFace]:
         """List the templates without an embedding under a contract, with their crops, but without embeddings.
 
+        The templates of a picture may come without their crops.
+
         Args:
             gallery_id: the gallery.
             contract: one of the two contracts of its migration.

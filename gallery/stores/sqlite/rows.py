@@ -72,9 +72,10 @@ TEMPLATE = f"""
         JOIN galleries ON galleries.key = templates.gallery_key
     WHERE {LIVING_SUBJECT} AND {LIVING_TEMPLATE}
 """  # noqa: S608 - only the constants above are inserted
+_CROP = "(SELECT png FROM crops WHERE template_key = templates.key)"
 FACE = f"""
     SELECT {_SUBJECT_COLUMNS.format(templates=0)}, {_TEMPLATE_COLUMNS}, templates.embedding,
-        (SELECT png FROM crops WHERE template_key = templates.key),
+        {_CROP},
         templates.contract_key, second.contract_key, second.embedding
     FROM subjects JOIN galleries ON galleries.key = subjects.gallery_key
         LEFT JOIN templates ON templates.subject_key = subjects.key AND {LIVING_TEMPLATE}
@@ -82,6 +83,8 @@ FACE = f"""
     WHERE {LIVING_SUBJECT}
 """  # noqa: S608
 """A subject, its templates not counted, with one of its templates, or without if it has none."""
+FACE_WITHOUT_CROP = FACE.replace(_CROP, "NULL")
+"""The same, without the crop."""
 _EMBEDDED_COLUMNS = f"subject_id, subjects.display_name, template_id, embedding, {_IS_SEALED}"
 EMBEDDED = f"""
     SELECT {_EMBEDDED_COLUMNS}

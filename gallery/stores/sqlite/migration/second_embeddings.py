@@ -15,7 +15,7 @@ from gallery.encryption.values import SEALED_TEXT
 from gallery.records.templates import EmbeddedTemplates, StoredFace
 from gallery.stores.sqlite.contract_keys import contract_key
 from gallery.stores.sqlite.expiry import LIVING_SUBJECT, LIVING_TEMPLATE
-from gallery.stores.sqlite.rows import FACE, faces_of, gallery_key_of
+from gallery.stores.sqlite.rows import FACE, FACE_WITHOUT_CROP, faces_of, gallery_key_of
 from gallery.stores.sqlite.sealing.encryption import DatabaseEncryption
 from gallery.stores.sqlite.sealing.sealed_values import SUBJECT_NAME, Opener, Sealer
 
@@ -43,6 +43,7 @@ _TO_DROP = """
     WHERE second.gallery_key = ? LIMIT ?
 """
 
+_AFTER_ALL = chr(0x10FFFF)
 _PAGE = 256
 """Templates that are read at once to find those of a picture."""
 _DELETE_CROPS = """
@@ -89,6 +90,7 @@ class SqliteSecondEmbeddings:
     ) -> list[StoredFace]:
         """See :meth:`gallery.stores.base.SecondEmbeddings.missing`."""
         found: list[StoredFace] = []
+        after = max(after, (subject_id, ""))
         # The picture of a sealed template is known when it is opened, so others are read, too.
         at_once = _PAGE if picture_sha256 else limit
         while len(found) < limit:
@@ -111,11 +113,11 @@ class SqliteSecondEmbeddings:
         with self._reading() as connection:
             gallery_key = gallery_key_of(connection, gallery_id)
             rows = connection.execute(
-                FACE
+                (FACE_WITHOUT_CROP if picture_sha256 else FACE)
                 + f"""AND subjects.gallery_key = :gallery AND subject_id >= :subject
                     AND (subject_id, template_id) > (:subject, :template) AND template_id IS NOT NULL AND {_HAS_NONE}
                     AND (:picture = '' OR picture_sha256 IN (:picture, :sealed))
-                    AND (:only = '' OR subject_id = :only)
+                    AND subject_id <= :last
                 ORDER BY subject_id, template_id LIMIT :limit""",
                 {
                     "gallery": gallery_key,
@@ -124,7 +126,7 @@ class SqliteSecondEmbeddings:
                     "template": after[1],
                     "picture": picture_sha256,
                     "sealed": SEALED_TEXT,
-                    "only": subject_id,
+                    "last": subject_id or _AFTER_ALL,
                     "limit": limit,
                 },
             ).fetchall()
