@@ -71,6 +71,8 @@ class MilvusStore:
       answer the same request, within a time tick, it has two templates.
     - A template that goes to another subject gets a new id, and its old one when that is undone; see
       :class:`gallery.stores.milvus.corrections.change_log.MilvusChangeLog`.
+    - During a migration a template has a row of the same id in the collection of each contract; see
+      :class:`gallery.stores.milvus.migration.second_embeddings.MilvusSecondEmbeddings`.
     - A call that got no answer may have succeeded.
     - Deleted data is invisible at once. docs/scale.md says what stays in Milvus's files, and for how long.
 
@@ -121,7 +123,8 @@ class MilvusStore:
         self._expiry = self.locator.expiry
         self._expired = ExpiredRows(self.milvus, self.collections, self.locator)
         self._faces = FaceReader(self.milvus, self.collections, self._expiry)
-        self._templates = SubjectTemplates(self.milvus, self.collections, self._expiry)
+        self._threads = ThreadPoolExecutor(_THREADS, "milvus")
+        self._templates = SubjectTemplates(self.milvus, self.collections, self._expiry, self._threads)
         self._distinct = DistinctRows(self.milvus, self.collections, self._faces)
         self._outcomes = MilvusOutcomes(self.milvus, self.collections, self.locator, self._faces)
         self._changes = MilvusChangeLog(
@@ -144,7 +147,6 @@ class MilvusStore:
             default_threshold=default_threshold,
         )
         self._strong = strong
-        self._threads = ThreadPoolExecutor(_THREADS, "milvus")
 
     def create_gallery(self, gallery: Gallery) -> None:
         """See :meth:`gallery.stores.base.Store.create_gallery`.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 from gallery.errors import TemplateNotFound
@@ -27,12 +28,16 @@ class SubjectTemplates:
         milvus: the connection.
         collections: the collections.
         expiry: tells what has expired.
+        threads: read both collections of a migration; none of them does so itself.
     """
 
-    def __init__(self, milvus: MilvusConnection, collections: Collections, expiry: ExpiryFilter) -> None:
+    def __init__(
+        self, milvus: MilvusConnection, collections: Collections, expiry: ExpiryFilter, threads: ThreadPoolExecutor
+    ) -> None:
         self._milvus = milvus
         self._collections = collections
         self._expiry = expiry
+        self._threads = threads
 
     def find(
         self,
@@ -45,10 +50,18 @@ class SubjectTemplates:
     ) -> list[Row]:
         """Return the templates of a gallery that match an expression, by their ids."""
         among = location.filter if also_expired else self._expiry.templates(location)
-        found: dict[str, Row] = {}
-        for collection in location.stored if also_expired else location.listed:
-            for page in self._milvus.pages(collection, f"{among} and ({where})", fields, strong=strong):
-                found = {row["id"]: row for row in page} | found
+        wanted = f"{among} and ({where})"
+
+        def read(collection: str) -> dict[str, Row]:
+            pages = self._milvus.pages(collection, wanted, fields, strong=strong)
+            return {row["id"]: row for page in pages for row in page}
+
+        # Each strong read waits for earlier writes, so they run concurrently.
+        first, *others = (location.stored if also_expired else location.listed) or ("",)
+        reading = [self._threads.submit(read, each) for each in others]
+        found = read(first) if first else {}
+        for each in reading:
+            found = each.result() | found
         return sorted(found.values(), key=_id)
 
     def page(
