@@ -9,9 +9,10 @@ from facet.terminal.lazy import Lazy, LazyGroup
 
 
 class DefaultGroup(LazyGroup):
-    """A group where ``group WORDS`` means ``group DEFAULT WORDS``.
+    """A group where ``group WORD --options`` means ``group DEFAULT WORD --options``.
 
-    A word that is also a command's name is that command's: to pass it to the default command, name that command.
+    A word that is also a command's name is that command's: to pass it to the default command, name that command. Of two
+    words, the first is meant as a command: the default one takes one argument.
 
     Attributes:
         default: the name of the default command.
@@ -21,7 +22,7 @@ class DefaultGroup(LazyGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Find out which command the words begin with, and add the default one's name if it is none."""
-        if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
+        if args and args[0] not in self.commands and args[0] not in ctx.help_option_names and not _has_two_words(args):
             args = [self.default, *args]
         return super().parse_args(ctx, args)
 
@@ -34,3 +35,7 @@ def group_with_default(commands: Sequence[Lazy], default: str) -> type[DefaultGr
         default: the name of one of them.
     """
     return type("Group", (DefaultGroup,), {"lazy": tuple(commands), "default": default})
+
+
+def _has_two_words(args: Sequence[str]) -> bool:
+    return len(args) > 1 and not any(each.startswith("-") for each in args[:2])

@@ -169,6 +169,28 @@ def test_pictures_that_a_template_misses_are_found_by_their_digests_and_everythi
     assert "no embedding is missing" in migrate("fill", team, originals)
 
 
+def test_a_picture_of_two_people_fills_both(
+    client: Client, migrate: Command, team: str, originals: Path, pictures: Pictures
+) -> None:
+    client.enroll(team, "yao-2", pictures.yaoming, face=CENTRAL, accept_lookalike=True)
+    migrate(team, "--to", "second")
+    told = migrate("fill", team, originals, "--json")
+    filled = [{each["subject_id"] for each in picture["filled"]} for picture in told["pictures"]]
+    assert sorted(map(sorted, filled)) == [["six"], ["yao", "yao-2"]]
+
+
+def test_gaps_of_the_model_that_searches_are_listed_and_filled_too(
+    client: Client, migrate: Command, team: str, pictures: Pictures
+) -> None:
+    migrate(team, "--to", "second")
+    migrate("switch", team, "--allow-missing", "--allow-default-threshold")
+    said = migrate("gaps", team)
+    assert "2 templates of 2 people without an embedding" in said
+    (filled,) = client.fill_migration_gap(team, pictures.yaoming).templates
+    assert filled.subject_id == "yao"
+    assert "1 template of 1 person without an embedding" in migrate("gaps", team)
+
+
 def test_a_picture_that_is_too_large_is_named_and_the_others_are_filled(
     client: Client, migrate: Command, team: str, originals: Path
 ) -> None:
@@ -213,6 +235,12 @@ def test_a_step_without_a_migration_names_the_command_that_starts_one(migrate: C
     refused = migrate(name, team, *options, code=1)
     assert "NO_MIGRATION" in refused
     assert f"facet gallery migrate {team} --to MODEL" in refused
+
+
+def test_without_a_model_the_command_says_that_it_needs_one(migrate: Command) -> None:
+    refused = " ".join(migrate("team", code=2).replace("│", " ").split())
+    assert "name the new model" in refused
+    assert "facet gallery migrate status team" in refused
 
 
 def test_a_model_that_is_not_loaded_is_refused_with_what_helps(migrate: Command, team: str) -> None:

@@ -48,6 +48,12 @@ def test_words_that_name_no_command_are_the_default_commands(typed: str, done: s
     assert ran.stdout == f"{done}\n"
 
 
+def test_a_command_that_is_misspelt_is_not_taken_for_an_argument() -> None:
+    ran = CliRunner().invoke(app, ["statsu", "team"])
+    assert ran.exit_code == 2
+    assert "No such command 'statsu'" in ran.output
+
+
 @pytest.mark.parametrize("typed", ["", "--help"])
 def test_without_words_the_help_of_the_group_is_shown(typed: str) -> None:
     assert "Two commands." in CliRunner().invoke(app, typed.split()).output

@@ -61,13 +61,12 @@ def fill(
         gaps = originals.missing(client.iter_migration_gaps(gallery, page_size=PAGE))
         paths, left_out = originals.find(folder) if gaps else ([], [])
         tell(left_out)
-        needed = {each.picture_sha256 for each in gaps}
         with (
             console.telling_when_stopped(lambda: f"{_filled(done)}; repeat the command to continue"),
             interrupted_by_sigterm(),
             console.progress("reading", len(paths), unit="files") as bar,
         ):
-            for each in originals.fill(client, gallery, paths, needed, most_bytes(client)):
+            for each in originals.fill(client, gallery, paths, gaps, most_bytes(client)):
                 done.append(each)
                 bar.advance(bar.task_ids[0])
         done.sort(key=lambda each: each.path)
@@ -79,12 +78,18 @@ def fill(
     elif not gaps:
         console.out.print(f"{gallery}: no embedding is missing that the server does not make by itself")
     else:
-        _print(gallery, folder, done, still)
+        _print(gallery, folder, done, still, found.migration)
         print_steps(next_steps(found, steps))
     raise typer.Exit(console.FAILED if still or any(each.reason for each in done) else console.DONE)
 
 
-def _print(gallery: str, folder: Path, done: Sequence[Original], still: Sequence[pb.MigrationGap]) -> None:
+def _print(
+    gallery: str,
+    folder: Path,
+    done: Sequence[Original],
+    still: Sequence[pb.MigrationGap],
+    migration: pb.Migration,
+) -> None:
     rows = listing(f"{gallery}: original pictures in {one_line(str(folder))}")
     rows.add_row("filled", _filled(done))
     without = [each for each in _answered(done) if each.answer and each.answer.not_found]
@@ -96,7 +101,7 @@ def _print(gallery: str, folder: Path, done: Sequence[Original], still: Sequence
     console.out.print(rows)
     if still:
         console.out.print(f"still missing: {summary(still)}")
-        print_gaps(still)
+        print_gaps(still, migration)
 
 
 def _answered(done: Iterable[Original]) -> list[Original]:

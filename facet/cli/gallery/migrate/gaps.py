@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from facet.cli.gallery.migrate.options import Gallery
 from facet.cli.gallery.migrate.refusals import refusals
+from facet.cli.gallery.migrate.sides import name_of
 from facet.cli.gallery.migrate.steps import Steps
 from facet.terminal import console
 from facet.terminal.connection import Connection
@@ -36,9 +37,10 @@ def gaps(
     connection: Connection,
     as_json: console.AsJson = False,
 ) -> None:
-    """List the templates without an embedding of the model that does not search, by person, and why they have none.
+    """List the templates without an embedding of one of the two models, by person, and why they have none.
 
-    Those that wait for the server are listed, too. The picture is named by the beginning of its SHA-256, which
+    It is the model that does not search, but for templates that were switched without one. Those that wait for the
+    server are listed, too. The picture is named by the beginning of its SHA-256, which
     [b]sha256sum FILES[/b] shows; [b]fill[/b] finds the files by it. With [b]--json[/b] all are listed, with whole
     digests.
 
@@ -50,6 +52,7 @@ def gaps(
     steps = Steps(gallery, connection.address)
     with connection.open() as client, refusals(steps, "gaps"):
         found = list(client.iter_migration_gaps(gallery, page_size=PAGE))
+        migration = client.get_gallery(gallery).migration
     if as_json:
         console.print_json({"gallery": gallery, "gaps": [as_dict(each) for each in found]})
         return
@@ -57,7 +60,7 @@ def gaps(
         console.out.print(f"{gallery}: every template has embeddings of both models")
         return
     console.out.print(f"{gallery}: {summary(found)}")
-    print_gaps(found)
+    print_gaps(found, migration)
     if any(each.reason != pb.MIGRATION_GAP_REASON_WAITING for each in found):
         console.out.print(f"next: {steps.fill()}")
         console.out.print("An enrolment of the same people with new pictures makes embeddings of both models, too.")
@@ -73,12 +76,16 @@ def summary(found: Iterable[pb.MigrationGap]) -> str:
     return f"{counted(counts.total(), 'template')} of {people} without an embedding ({reasons})"
 
 
-def print_gaps(found: Sequence[pb.MigrationGap]) -> None:
-    """Print the first gaps as a table."""
-    rows = table("subject", "name", "why", "picture's SHA-256")
+def print_gaps(found: Sequence[pb.MigrationGap], migration: pb.Migration) -> None:
+    """Print the first gaps as a table, with the model if it is not the same for all."""
+    names = {model.contract: name_of(model, migration) for model in (migration.from_model, migration.to_model)}
+    is_of_both = len({each.contract for each in found}) > 1
+    rows = table("subject", "name", *(["model"] if is_of_both else []), "why", "picture's SHA-256")
     for each in found[:_SHOWN]:
+        model = [names.get(each.contract, "")] if is_of_both else []
         why = _WHY.get(each.reason, "another reason")
-        rows.add_row(Shortened(each.subject_id), one_line(each.display_name), why, each.picture_sha256[:_DIGITS])
+        name = one_line(each.display_name)
+        rows.add_row(Shortened(each.subject_id), name, *model, why, each.picture_sha256[:_DIGITS])
     console.out.print(rows)
     if len(found) > _SHOWN:
         console.out.print(f"... and {len(found) - _SHOWN} more; --json lists all")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import islice
@@ -59,14 +59,16 @@ def find(folder: Path) -> tuple[list[Path], list[LeftOut]]:
     return found, left_out
 
 
-def fill(client: Client, gallery: str, paths: Iterable[Path], needed: Collection[str], most: int) -> Iterator[Original]:
-    """Read files, and send those whose SHA-256 is needed; several at a time. Of equal files one is sent.
+def fill(
+    client: Client, gallery: str, paths: Iterable[Path], gaps: Iterable[pb.MigrationGap], most: int
+) -> Iterator[Original]:
+    """Read files, and send those whose SHA-256 a gap names; several at a time. Of equal files one is sent.
 
     Args:
         client: the connection.
         gallery: the gallery.
         paths: the files.
-        needed: the hexadecimal SHA-256 of the pictures of templates that miss an embedding.
+        gaps: the templates that miss an embedding.
         most: bytes of the largest picture that the server takes.
 
     Yields:
@@ -75,17 +77,20 @@ def fill(client: Client, gallery: str, paths: Iterable[Path], needed: Collection
     Raises:
         FacetError: the server refuses all pictures, or is gone.
     """
-    wanted = _Wanted(needed)
+    wanted = _Wanted(gaps)
 
     def one(path: Path) -> Original:
         try:
             data = files.read(path, most)
         except Unsendable as error:
             return Original(path, None, error.reason, error.message)
-        if not wanted.take(hashlib.sha256(data).hexdigest()):
+        subject = wanted.take(hashlib.sha256(data).hexdigest())
+        if subject is None:
             return Original(path)
         try:
-            return Original(path, retry_while_busy(lambda: client.fill_migration_gap(gallery, data)))
+            return Original(
+                path, retry_while_busy(lambda: client.fill_migration_gap(gallery, data, subject_id=subject))
+            )
         except FacetError as error:
             if error.code in _ENDS_ALL:
                 raise
@@ -95,18 +100,19 @@ def fill(client: Client, gallery: str, paths: Iterable[Path], needed: Collection
 
 
 class _Wanted:
-    """The digests that are still wanted; each is taken once."""
+    """The digests of pictures that are still wanted; each is taken once."""
 
-    def __init__(self, digests: Iterable[str]) -> None:
-        self._digests = set(digests)
+    def __init__(self, gaps: Iterable[pb.MigrationGap]) -> None:
+        subjects: dict[str, set[str]] = {}
+        for gap in gaps:
+            subjects.setdefault(gap.picture_sha256, set()).add(gap.subject_id)
+        self._subjects = {digest: next(iter(whose)) if len(whose) == 1 else "" for digest, whose in subjects.items()}
         self._lock = threading.Lock()
 
-    def take(self, digest: str) -> bool:
+    def take(self, digest: str) -> str | None:
+        """Return whose picture it is, empty for several people; ``None`` if it is not wanted, or was taken."""
         with self._lock:
-            if digest not in self._digests:
-                return False
-            self._digests.remove(digest)
-            return True
+            return self._subjects.pop(digest, None)
 
 
 def _concurrently(work: Callable[[Path], Original], paths: Iterable[Path]) -> Iterator[Original]:

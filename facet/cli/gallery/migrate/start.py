@@ -28,10 +28,10 @@ def start(
         str,
         typer.Option(
             metavar="MODEL",
-            help="The new model: its name, the first 8 or more digits of its SHA-256, or its contract.",
+            help="The new model: its name, the first 8 or more digits of its SHA-256, or its contract. Required.",
             show_default=False,
         ),
-    ],
+    ] = "",
     no_wait: NoWait = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything and say what it takes.")] = False,
     *,
@@ -55,6 +55,10 @@ def start(
     Exit code: 0 done, 1 refused, failed, or the server cannot go on, 2 bad usage, 130 stopped by Ctrl-C.
     """
     steps = Steps(gallery, connection.address)
+    if not to:
+        raise typer.BadParameter(
+            f"name the new model; to see where a migration stands: {steps.status().command}", param_hint="--to"
+        )
     with connection.open() as client, refusals(steps, "start"):
         found = client.get_gallery(gallery)
         is_under_way = found.HasField("migration") and is_target(found.migration, to)
