@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import stat
 from collections.abc import Callable, Iterator
@@ -191,16 +192,17 @@ def test_gaps_of_the_model_that_searches_are_listed_and_filled_too(
     assert "1 template of 1 person without an embedding" in migrate("gaps", team)
 
 
-def test_a_picture_that_is_too_large_is_named_and_the_others_are_filled(
+def test_a_file_that_cannot_be_read_is_named_and_the_others_are_filled(
     client: Client, migrate: Command, team: str, originals: Path
 ) -> None:
     migrate(team, "--to", "second")
-    most = client.get_server_info().limits.max_message_bytes
-    with (originals / "huge.jpg").open("wb") as file:
-        file.truncate(most + 1)
+    with (originals / "film.mp4").open("wb") as file:  # of any size, because nobody needs it
+        file.truncate(client.get_server_info().limits.max_message_bytes + 1)
+    os.mkfifo(originals / "pipe.jpg")
     said = migrate("fill", team, originals, code=1)
     assert "2 templates of 2 people" in said
-    assert "huge.jpg" in said
+    assert "pipe.jpg: not a regular file" in " ".join(said.split())
+    assert "film.mp4" not in said
 
 
 def test_a_switch_that_is_not_ready_names_what_helps(client: Client, migrate: Command, team: str) -> None:

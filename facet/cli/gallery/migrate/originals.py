@@ -81,12 +81,12 @@ def fill(
 
     def one(path: Path) -> Original:
         try:
+            subject = wanted.take(_sha256(path))
+            if subject is None:
+                return Original(path)
             data = files.read(path, most)
         except Unsendable as error:
             return Original(path, None, error.reason, error.message)
-        subject = wanted.take(hashlib.sha256(data).hexdigest())
-        if subject is None:
-            return Original(path)
         try:
             return Original(
                 path, retry_while_busy(lambda: client.fill_migration_gap(gallery, data, subject_id=subject))
@@ -97,6 +97,21 @@ def fill(
             return Original(path, None, error.reason or error.code.name, error.message)
 
     yield from _concurrently(one, paths)
+
+
+def _sha256(path: Path) -> str:
+    """Return the hexadecimal SHA-256 of a file of any size.
+
+    Raises:
+        Unsendable: it cannot be read.
+    """
+    try:
+        if files.is_special(path):
+            raise Unsendable(CANNOT_READ, files.NOT_REGULAR)
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise Unsendable(CANNOT_READ, error.strerror or str(error)) from error
 
 
 class _Wanted:
