@@ -139,7 +139,7 @@ def migration(
     [b]Examples[/b]
 
       facet bench migration
-      facet bench migration --to models/mobilefacenet-128.onnx --people 300 --kills 5 --json
+      facet bench migration --to models/mobilefacenet-128.onnx --kills 5 --json
 
     Exit code: 0 all bars are met, 1 some are not, or something failed, 2 bad usage.
     """
