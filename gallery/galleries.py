@@ -460,9 +460,17 @@ class Galleries:
         return self._registry.find(gallery_id).revision
 
     def threshold(self, gallery_id: str, contract: str | None = None) -> float:
-        """Return the threshold that the next search of a gallery applies, [-1, 1]; by default that of its contract."""
-        settings = self._registry.find(gallery_id).settings
-        return settings.threshold if contract is None else settings.under(contract).threshold
+        """Return the threshold that the next search of a gallery applies, [-1, 1].
+
+        Args:
+            gallery_id: the gallery.
+            contract: the embedding contract of the search; ``None`` for the one that searches.
+
+        Raises:
+            ContractMismatch: the gallery has no templates of this contract any more.
+        """
+        opened = self._registry.find(gallery_id)
+        return opened.settings.threshold if contract is None else opened.search_by(contract)[1].threshold
 
     def distinct_pairs(self, gallery_id: str) -> DistinctPairs:
         """Return the subjects of a gallery that were told apart; asks the store no more often than a search."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -36,6 +37,8 @@ from gallery.stores.base import Store
 from gallery.times import new_id
 
 _AT_ONCE = 200
+_DELETED_AT_ONCE = 50
+"""Templates that one step deletes, each in a transaction of its own, while the gallery cannot be changed."""
 MAX_FACES = 100
 """The most templates of one picture that are filled at once."""
 
@@ -106,12 +109,9 @@ class Migrations:
 
     def _plan(self, gallery: Gallery, to_model: str) -> MigrationPlan:
         gallery_id = gallery.gallery_id
-        target = self._model(gallery_id, to_model)
-        if gallery.migration is not None:
-            raise MigrationUnderWay(gallery_id, gallery.migration.target.called, gallery.migration.target.contract)
-        if gallery.contract == target.contract:
-            raise AlreadyMigrated(gallery_id, target.called)
-        source = self._model(gallery_id, gallery.contract)
+        target = self._model(gallery, to_model)
+        self._check_can_start(gallery, target)
+        source = self._model(gallery, gallery.contract)
         default = ThresholdSettings(rounded_threshold(self._default_threshold), ThresholdSource.DEFAULT)
         migration = Migration(new_id(), source, target, default, self._registry.clock())
         second = self._store.second_embeddings
@@ -127,9 +127,11 @@ class Migrations:
 
     def start(self, gallery_id: str, to_model: str) -> MigrationPlan:
         """Begin a migration; see :meth:`plan`. From now on, enrolments need embeddings of both models."""
+        # Counting looks at every template, which enrolments need not wait for.
+        plan = self.plan(gallery_id, to_model)
         with self._registry.changing(gallery_id) as opened:
             gallery = self._store.gallery(gallery_id)
-            plan = self._plan(gallery, to_model)
+            self._check_can_start(gallery, plan.migration.target)
             self._change(opened, gallery, GalleryChange(migration=plan.migration))
         return plan
 
@@ -292,12 +294,12 @@ class Migrations:
 
         Args:
             gallery_id: the gallery.
-            delete_missing: delete templates without an embedding of the new model.
+            delete_missing: :meth:`drop` deletes templates without an embedding of the new model.
             delete_crops: :meth:`drop` deletes the crops of all templates, too.
             validate_only: change nothing.
 
         Returns:
-            the gallery, and the number of templates that were deleted, or would be.
+            the gallery, and the number of templates that are deleted, or would be.
 
         Raises:
             MigrationEnding: it is ending already.
@@ -315,10 +317,10 @@ class Migrations:
 
         Args:
             gallery_id: the gallery.
-            delete_missing: delete templates without an embedding of the old model.
+            delete_missing: :meth:`drop` deletes templates without an embedding of the old model.
 
         Returns:
-            the gallery, and the number of templates that were deleted.
+            the gallery, and the number of templates that are deleted.
 
         Raises:
             MigrationEnding: it is ending already.
@@ -332,7 +334,9 @@ class Migrations:
         return self._end(gallery_id, migration.source, end, delete_missing=delete_missing, validate_only=False)
 
     def drop(self, gallery_id: str, *, limit: int = _AT_ONCE) -> bool:
-        """Delete some crops or drop some embeddings of a migration that ends, and end it when none is left.
+        """Delete some templates or crops, or drop some embeddings, of a migration that ends; end it when none is left.
+
+        Templates are deleted that have no embedding of the model that stays: the end was refused without leave for it.
 
         Returns:
             whether the migration has ended.
@@ -343,6 +347,8 @@ class Migrations:
             if migration is None:
                 return True
             if not migration.is_ending:
+                return False
+            if self._delete_missing(opened, gallery):
                 return False
             dropped, kept = migration.other_model(gallery.contract), migration.model(gallery.contract)
             second = self._store.second_embeddings
@@ -366,39 +372,29 @@ class Migrations:
     def _end(
         self, gallery_id: str, kept: ModelVersion, end: MigrationEnd, *, delete_missing: bool, validate_only: bool
     ) -> tuple[Gallery, int]:
-        missing = sum(self._store.second_embeddings.count_missing(gallery_id, kept.contract))
-        if missing and not delete_missing:
-            raise MigrationIncomplete(gallery_id, kept.called, missing)
-        if validate_only:
-            return self._store.gallery(gallery_id), missing
-        with erasing(self._store, self._registry, gallery_id) as opened:
+        with self._registry.changing(gallery_id) as opened:
             gallery, migration = self._migrating(gallery_id)
             if gallery.contract != kept.contract:
                 raise AlreadySwitched(gallery_id, migration.model(gallery.contract).called)
-            deleted = self._delete_missing(opened, kept.contract, most=missing)
-            left = sum(self._store.second_embeddings.count_missing(gallery_id, kept.contract))
-            if left:
-                raise MigrationIncomplete(gallery_id, kept.called, left)
+            missing = sum(self._store.second_embeddings.count_missing(gallery_id, kept.contract))
+            if missing and not delete_missing:
+                raise MigrationIncomplete(gallery_id, kept.called, missing)
+            if validate_only:
+                return gallery, missing
             ending = replace(migration, end=end, shadow_share=0.0)
-            return self._change(opened, gallery, GalleryChange(migration=ending)), deleted
+            return self._change(opened, gallery, GalleryChange(migration=ending)), missing
 
-    def _delete_missing(self, opened: OpenGallery, contract: str, *, most: int) -> int:
-        """Delete templates without an embedding under a contract: no more than the caller was asked about."""
-        deleted = 0
-        while deleted < most and (faces := self._missing(opened.gallery_id, contract, most - deleted)):
-            for face in faces:
-                subject_id, template_id = face.key
-                try:
-                    self._store.delete_template(opened.gallery_id, subject_id, template_id)
-                except TemplateNotFound:
-                    continue
-                for index in opened.indexes.values():
-                    index.remove_template(subject_id, template_id)
-                deleted += 1
-        return deleted
-
-    def _missing(self, gallery_id: str, contract: str, most: int) -> Sequence[StoredFace]:
-        return self._store.second_embeddings.missing(gallery_id, contract, after=BEFORE_ALL, limit=min(most, _AT_ONCE))
+    def _delete_missing(self, opened: OpenGallery, gallery: Gallery) -> bool:
+        """Delete some templates that have no embedding of the model that stays; return whether there were any."""
+        gallery_id, second = opened.gallery_id, self._store.second_embeddings
+        index = opened.indexes.get(gallery.contract)
+        if index is not None and len(index) >= gallery.template_count:
+            return False
+        faces = second.missing(gallery_id, gallery.contract, after=BEFORE_ALL, limit=_DELETED_AT_ONCE)
+        for subject_id, template_id in (face.key for face in faces):
+            with suppress(TemplateNotFound):
+                self._store.delete_template(gallery_id, subject_id, template_id)
+        return bool(faces)
 
     def _searched_by(self, opened: OpenGallery, gallery: Gallery, migration: Migration, model: ModelVersion) -> Gallery:
         moment = self._registry.clock()
@@ -440,13 +436,27 @@ class Migrations:
         self._registry.show(opened, changed)
         return changed
 
-    def _model(self, gallery_id: str, wanted: str) -> ModelVersion:
-        """Return the loaded model with a name, a contract, or the beginning of a digest."""
-        for model in self.models:
+    def _check_can_start(self, gallery: Gallery, target: ModelVersion) -> None:
+        if gallery.migration is not None:
+            under_way = gallery.migration.target
+            raise MigrationUnderWay(gallery.gallery_id, under_way.called, under_way.contract)
+        if gallery.contract == target.contract:
+            raise AlreadyMigrated(gallery.gallery_id, target.called)
+
+    def _model(self, gallery: Gallery, wanted: str) -> ModelVersion:
+        """Return the loaded model with a name, a contract, or the beginning of a digest.
+
+        If both models have it, such as two files of one name, it is the one that the gallery does not have.
+        """
+
+        def is_meant(model: ModelVersion) -> bool:
             is_digest = len(wanted) >= MODEL_DIGITS and model.sha256.startswith(wanted.lower())
-            if wanted in (model.name, model.contract) or is_digest:
-                return model
-        raise ModelNotLoaded(gallery_id, wanted, self._loaded)
+            return is_digest or wanted in (model.name, model.contract)
+
+        found = sorted(filter(is_meant, self.models), key=lambda model: model.contract == gallery.contract)
+        if not found:
+            raise ModelNotLoaded(gallery.gallery_id, wanted, self._loaded)
+        return found[0]
 
     @property
     def _loaded(self) -> list[str]:

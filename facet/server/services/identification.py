@@ -21,7 +21,7 @@ from recognizer.progress import Turns
 from recognizer.quality import NO_LIMITS, QualityLimits
 from recognizer.sources import Source
 
-Record = Callable[[Sequence[AlignedFace], Sequence[Identification], int], None]
+Record = Callable[[float, Sequence[AlignedFace], Sequence[Identification], int], None]
 
 
 def identify(
@@ -58,7 +58,8 @@ def identify(
         include_objects: whether to return objects.
         thorough: whether to find faces that are small in a large picture.
         distinct_subjects: whether a subject is given to one face at most, the most similar one.
-        record: told the faces, the answers to them, and the number of faces in the picture.
+        record: told the gallery's threshold for the model that searched, the faces, the answers to them, and the number
+            of faces in the picture.
         searched: told the contract of the model that the gallery was searched with, the faces that were searched, and
             the gallery's answers.
 
@@ -80,12 +81,13 @@ def identify(
         least_face_height=analysis.least_height,
     )
     fit = [meets(face.quality, limits) for face in faces]
-    refused = refuse(threshold=galleries.threshold(gallery_id) if threshold is None else threshold)
+    of_gallery = galleries.threshold(gallery_id)
+    refused = refuse(threshold=of_gallery if threshold is None else threshold)
     answers = [refused] * len(faces)
     compared = list(compress(range(len(faces)), fit))
     if any(fit):
         fit_faces = list(compress(faces, fit))
-        contract, found = yield from search_by_gallery(
+        contract, of_gallery, found = yield from search_by_gallery(
             pipeline,
             galleries,
             fit_faces,
@@ -100,7 +102,7 @@ def identify(
         each = iter(found)
         answers = [next(each) if is_fit else refused for is_fit in fit]
     if record is not None:
-        record(faces, answers, len(analysis.faces))
+        record(of_gallery, faces, answers, len(analysis.faces))
     response.faces.extend(
         pb.IdentifiedFace(face=convert.face(face), identification=convert.identification(answer, compared))
         for face, answer in zip(faces, answers, strict=True)
@@ -118,14 +120,14 @@ def search_by_gallery(
     top_k: int,
     threshold: float | None,
     distinct_subjects: bool,
-) -> Turns[tuple[str, Sequence[Identification]]]:
+) -> Turns[tuple[str, float, Sequence[Identification]]]:
     """Embed faces with the model of a gallery, and search it; yields between batches of faces.
 
     A search ends with the model that it began with, although the gallery is switched to another one in the meantime.
     Only if the embeddings of the first one were dropped since, it begins again.
 
     Returns:
-        the contract of the model, and the answers.
+        the contract of the model, the gallery's threshold for it, and the answers.
 
     Raises:
         RequestExpired: the request's deadline has passed, or it was cancelled.
@@ -136,8 +138,9 @@ def search_by_gallery(
         probes = yield from pipeline.embed_in_turns(faces, work, contract=contract)
         work.check()
         try:
+            of_gallery = galleries.threshold(gallery_id, contract)
             with work.stage("search"):
-                return contract, galleries.search(
+                found = galleries.search(
                     gallery_id,
                     probes,
                     top_k=top_k,
@@ -148,3 +151,5 @@ def search_by_gallery(
         except ContractMismatch:
             if galleries.search_contract(gallery_id) == contract:
                 raise
+        else:
+            return contract, of_gallery, found

@@ -208,7 +208,7 @@ class RecognitionServicer(RecognitionServiceServicer):
 
         def turns() -> Turns[pb.IdentifyResponse]:
             self._galleries.search_contract(gallery_id)
-            record = partial(self._recorder.picture, gallery_id, caller_id, self._galleries.threshold(gallery_id))
+            record = partial(self._recorder.picture, gallery_id, caller_id)
             searched = None
             if threshold is None and answering is not None:  # a threshold of the caller is one for this model only
                 searched = self._shadow.choose(gallery_id, answering, work, distinct_subjects=request.distinct_subjects)
@@ -306,14 +306,16 @@ class RecognitionServicer(RecognitionServiceServicer):
             contract = self._galleries.search_contract(gallery_id)
             embedding = self._pipeline.embed(faces, work, contract=contract)[0]
             try:
+                threshold = self._galleries.threshold(gallery_id, contract)
                 with work.stage("search"):
                     similarity = self._galleries.similarity_to_subject(
                         gallery_id, subject_id, embedding, contract=contract
                     )
-                return similarity, self._galleries.threshold(gallery_id, contract)
             except ContractMismatch:
                 if self._galleries.search_contract(gallery_id) == contract:
                     raise
+            else:
+                return similarity, threshold
 
     def _class_ids(self, names: Sequence[str]) -> list[int]:
         validate.at_most(names, validate.MAX_CLASSES, "class_names")

@@ -223,7 +223,8 @@ def test_templates_that_miss_an_embedding_stay_until_they_are_given_up(
         migrations.finish(here)
     _, deleted = migrations.finish(here, delete_missing=True)
     assert deleted == 1
-    while not migrations.drop(here):
+    reopened = make().migrations  # a server that died before it deleted them goes on
+    while not reopened.drop(here):
         pass
     assert make(NEW).get_gallery(here).template_count == 2
 
@@ -341,3 +342,23 @@ def test_a_switch_begins_a_new_reference_period(galleries: Galleries, store: Sto
     assert store.observations.reference_starts(here) == {"": switched.migration.switch_time}
     galleries.migrations.roll_back(here)
     assert told == [here, here]
+
+
+def test_a_threshold_is_that_of_the_model_that_is_asked_for(galleries: Galleries, store: Store, here: str) -> None:
+    migrations = galleries.migrations
+    migrations.start(here, "new-model")
+    embed_missing(galleries, store, here)
+    migrations.update(here, threshold=0.875)
+    assert (galleries.threshold(here, OLD.contract), galleries.threshold(here, NEW.contract)) == (0.5, 0.875)
+    migrations.switch(here)
+    assert (galleries.threshold(here, OLD.contract), galleries.threshold(here, NEW.contract)) == (0.5, 0.875)
+    migrations.finish(here)
+    with pytest.raises(ContractMismatch):
+        galleries.threshold(here, OLD.contract)
+
+
+def test_of_two_models_of_one_name_the_other_one_is_meant(make: Make) -> None:
+    twin = ModelVersion("twin-contract", OLD.name, "e" * 64, 16)
+    galleries = make(OLD, twin)
+    here = galleries.create_gallery("", display_name="").gallery_id
+    assert galleries.migrations.plan(here, OLD.name).migration.target == twin
