@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from facet.server.migrations.alike import AlikeCheck
 from facet.server.migrations.crop_embedding import CropDamaged, NotEmbedded
 from facet.server.migrations.rate import Rate
-from gallery.errors import MigrationEnding, NoMigration
+from gallery.errors import ContractMismatch, MigrationEnding, NoMigration
 from gallery.galleries import Galleries
 from gallery.migration.gaps import BEFORE_ALL, Gap
 from gallery.migration.standing import GapReason, Standing
@@ -70,7 +70,8 @@ class GalleryMigration:
         self._failed: dict[str, GapReason] = {}
         self._failed_now: dict[str, GapReason] = {}
         self._without_crop = 0
-        self._no_crops = self._made = 0
+        self._left = 0
+        self._no_crops = self._not_loaded = self._made = 0
         self._settled: tuple[int, ...] | None = None
         self._alike: dict[str, AlikeCheck] = {}
         self._useless = ""
@@ -96,7 +97,7 @@ class GalleryMigration:
             return not self._galleries.migrations.drop(self._gallery_id)
         try:
             return self._embed_some(gallery, migration)
-        except (MigrationEnding, NoMigration):  # it has ended meanwhile
+        except (ContractMismatch, MigrationEnding, NoMigration):  # it has ended meanwhile
             return True
 
     def standing(self, gallery: Gallery) -> Standing:
@@ -104,7 +105,8 @@ class GalleryMigration:
         total = self._galleries.migrations.gaps.total(gallery)
         rate, problem = self._rate.per_second(), self.failure or self._problem
         known = min(total, self._without_crop + len(self._failed | self._failed_now))
-        return Standing(max(0, gallery.template_count - total), total - known, known, rate, problem)
+        waiting = max(total - known, min(total, self._left))
+        return Standing(max(0, gallery.template_count - total), waiting, total - waiting, rate, problem)
 
     def reason(self, gap: Gap) -> GapReason:
         """Return why a template misses an embedding."""
@@ -127,21 +129,28 @@ class GalleryMigration:
             self._after = gaps[-1].face.key
             self._page = [gap for gap in gaps if gap.contract in loaded and gap.face.crop is not None]
             self._no_crops += sum(gap.face.crop is None for gap in gaps)
-        self._fill(self._page[:_AT_ONCE], migration)
+            self._not_loaded += sum(gap.contract not in loaded and gap.face.crop is not None for gap in gaps)
+        taken = self._page[:_AT_ONCE]
+        self._fill(taken, migration)
         del self._page[:_AT_ONCE]
+        # A pass under way is not the last word, whatever else happens to the gaps meanwhile.
+        self._left = max(1, self._left - sum(gap.face.key[1] not in self._failed for gap in taken))
         return True
 
     def _has_gaps(self, gallery: Gallery) -> bool:
         """Begin a pass, unless the last one has left nothing that can be done."""
+        state = (gallery.template_count, self._galleries.migrations.gaps.total(gallery))
+        if state == self._settled:
+            return False
         with_crop, self._without_crop = self._galleries.migrations.gaps.count(self._gallery_id)
-        self._no_crops = self._made = 0
+        self._no_crops = self._not_loaded = self._made = 0
         self._failed_now = {}
-        state = (with_crop, self._without_crop, gallery.template_count)
+        self._settled = state
         if with_crop == 0:
             self._failed = {}
-        if with_crop == 0 or state == self._settled:
+            self._left = 0
             return False
-        self._settled = state
+        self._left = max(1, with_crop - len(self._failed))
         return True
 
     def _end_pass(self) -> bool:
@@ -150,6 +159,8 @@ class GalleryMigration:
         if self._made:
             self._settled = None
             _log.info("embedded templates of a migration", gallery=self._gallery_id, count=self._made)
+        else:
+            self._left = self._not_loaded
         return self._made > 0
 
     def _fill(self, gaps: Sequence[Gap], migration: Migration) -> None:

@@ -177,9 +177,14 @@ class MigrationWorker(Collector):
         self._next_look = time.monotonic() + _LOOK_SECONDS
         try:
             found = {each.gallery_id: each.migration.migration_id for each in self._migrating() if each.migration}
-        except StorageError as error:
+        except Exception as error:  # the thread must not end
             self._failures += 1
-            _log.error("cannot look for migrations", error=str(error), again_in_seconds=_LOOK_SECONDS)
+            _log.error(
+                "cannot look for migrations",
+                error=str(error),
+                again_in_seconds=_LOOK_SECONDS,
+                exc_info=not isinstance(error, StorageError),
+            )
             return
         known = {
             gallery_id: entry

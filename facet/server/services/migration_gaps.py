@@ -66,7 +66,6 @@ class MigrationGaps:
         await call_audit.before_change()
         with work.stage("store"):
             added = await asyncio.to_thread(self._add, gallery_id, gaps, embeddings)
-        self._worker.look()
         response = pb.FillMigrationGapResponse()
         for gap, embedding in zip(gaps, embeddings, strict=True):
             subject, template = gap.face.key

@@ -61,9 +61,10 @@ def axis(number: int) -> NDArray[np.float32]:
     return embedding
 
 
-def enroll(galleries: Galleries, number: int) -> None:
+def enroll(galleries: Galleries, number: int, *, keeps_crop: bool = True) -> None:
     digest = f"{number:064x}"
-    face = Enrollment(axis(number), OLD.contract, digest, (0, 0, 1, 1), 1.0, display_name="", crop=b"%d" % number)
+    crop = b"%d" % number if keeps_crop else None
+    face = Enrollment(axis(number), OLD.contract, digest, (0, 0, 1, 1), 1.0, display_name="", crop=crop)
     galleries.enroll("g", f"p{number:02}", face)
 
 
@@ -138,3 +139,19 @@ def test_a_gallery_that_is_deleted_meanwhile_ends_the_work(galleries: Galleries)
     galleries.delete_gallery("g", force=True)
     with pytest.raises(GalleryNotFound):
         migration.step()
+
+
+def test_a_migration_is_not_ready_while_crops_wait_though_gaps_without_crops_are_filled(galleries: Galleries) -> None:
+    for number in range(60):
+        enroll(galleries, number, keeps_crop=number < 30)
+    migration = started(galleries, Embedder())
+    assert migration.step()  # 14 crops wait
+    gaps = galleries.migrations.gaps.list("g", after=BEFORE_ALL, limit=60)
+    faces = [gap.face for gap in gaps if gap.face.crop is None]
+    embeddings = np.stack([axis(int(face.key[0][1:])) for face in faces])
+    galleries.migrations.add_embeddings("g", NEW.contract, faces, embeddings)
+    standing = migration.standing(galleries.get_gallery("g"))
+    assert (standing.done, standing.waiting, standing.missing) == (46, 14, 0)
+    assert not standing.is_ready
+    work(migration)
+    assert migration.standing(galleries.get_gallery("g")).done == 60
