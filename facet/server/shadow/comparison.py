@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
@@ -88,5 +88,12 @@ def names(answer: Identification, subject_ids: Collection[str]) -> bool:
 
 
 def kept(answer: Identification) -> Identification:
-    """The answer without more people than its decision is about."""
-    return replace(answer, candidates=answer.candidates[:1], taken=())
+    """The answer without more people than its decision is about, and without their names, which may change."""
+    candidates = tuple(replace(each, display_name="") for each in answer.candidates[:1])
+    return replace(answer, candidates=candidates, taken=())
+
+
+def with_names(answer: Identification, display_names: Mapping[str, str]) -> Identification:
+    """An answer that was kept, with the names that its subjects have now."""
+    candidates = (replace(each, display_name=display_names[each.subject_id]) for each in answer.candidates)
+    return replace(answer, candidates=tuple(candidates))

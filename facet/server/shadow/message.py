@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from facet.server.shadow.comparison import Cost, Outcome
+from facet.server.shadow.comparison import Cost, Outcome, with_names
 from facet.server.shadow.tally import Disagreement, ShadowTally, Similarities
 from facet.server.wire import convert
 from facet.server.wire.migrations import model
@@ -15,13 +15,19 @@ from gallery.records.migrations import ModelVersion
 
 
 def report(
-    roles: ModelRoles, tally: ShadowTally | None, loaded: Sequence[ModelVersion], *, include_crops: bool
+    roles: ModelRoles,
+    tally: ShadowTally | None,
+    display_names: Mapping[str, str],
+    loaded: Sequence[ModelVersion],
+    *,
+    include_crops: bool,
 ) -> pb.GetShadowReportResponse:
     """Convert what was compared in a gallery.
 
     Args:
         roles: its models.
         tally: what was compared; ``None`` if nothing was.
+        display_names: the names of the subjects that disagreements name, by their ids.
         loaded: the embedding models that the server has.
         include_crops: whether to return the crops that are kept.
     """
@@ -50,7 +56,9 @@ def report(
             shadow_similarity=_similarity(tally.shadow_similarity),
             serving_cost=_cost(tally.serving_cost.median()),
             shadow_cost=_cost(tally.shadow_cost.median()),
-            disagreements=[_disagreement(each, include_crop=include_crops) for each in reversed(tally.disagreements)],
+            disagreements=[
+                _disagreement(each, display_names, include_crop=include_crops) for each in reversed(tally.disagreements)
+            ],
         )
     )
     return response
@@ -70,10 +78,12 @@ def _cost(found: Cost) -> pb.ShadowCost:
     return pb.ShadowCost(embed_ms=found.embed * 1e3, search_ms=found.search * 1e3)
 
 
-def _disagreement(found: Disagreement, *, include_crop: bool) -> pb.ShadowDisagreement:
+def _disagreement(
+    found: Disagreement, display_names: Mapping[str, str], *, include_crop: bool
+) -> pb.ShadowDisagreement:
     return pb.ShadowDisagreement(
         time=timestamp(found.time),
-        serving=convert.identification(found.serving),
-        shadow=convert.identification(found.shadow),
+        serving=convert.identification(with_names(found.serving, display_names)),
+        shadow=convert.identification(with_names(found.shadow, display_names)),
         crop_png=found.crop_png if include_crop else b"",
     )

@@ -7,7 +7,7 @@ import random
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
@@ -32,6 +32,7 @@ from recognizer.analysis import AlignedFace
 from recognizer.pipeline import FacePipeline
 
 T = TypeVar("T")
+Convert = Callable[[ModelRoles, ShadowTally | None, Mapping[str, str]], T]
 Searched = Callable[[str, Sequence[AlignedFace], Sequence[Identification]], None]
 _Pair = tuple[AlignedFace, Identification]
 
@@ -144,12 +145,12 @@ class Shadow(Collector):
             comparison.faces = _without(pairs, comparison.gone)
             comparison.cost = cost
 
-    def report(self, gallery_id: str, convert: Callable[[ModelRoles, ShadowTally | None], T], *, reset: bool) -> T:
+    def report(self, gallery_id: str, convert: Convert[T], *, reset: bool) -> T:
         """Convert what is known of a gallery; nobody adds to it meanwhile.
 
         Args:
             gallery_id: the gallery.
-            convert: makes the report of the models, and of the tally if there is one.
+            convert: makes the report of the models, of the tally if there is one, and of the display names by subject.
             reset: forget it afterwards.
 
         Raises:
@@ -159,16 +160,23 @@ class Shadow(Collector):
         """
         roles = self._galleries.migrations.roles(gallery_id)
         self._galleries.migrations.shadowing(gallery_id)  # what has expired leaves the gallery now
-        with self._lock:
-            named = {each for found in self._disagreements(gallery_id) for each in found.subject_ids}
-        # Another process may have deleted them.
-        self._gone(gallery_id, {each for each in named if not self._exists(gallery_id, each)})
-        with self._lock:
-            tally = self._tallies.get(gallery_id)
-            report = convert(roles, tally if tally is not None and tally.roles == roles else None)
-            if reset:
-                self._tallies.pop(gallery_id, None)
-            return report
+        display_names: dict[str, str] = {}
+        while True:
+            with self._lock:
+                named = {each for found in self._disagreements(gallery_id) for each in found.subject_ids}
+                unknown = named - display_names.keys()
+                if not unknown:
+                    tally = self._tallies.get(gallery_id)
+                    report = convert(
+                        roles, tally if tally is not None and tally.roles == roles else None, display_names
+                    )
+                    if reset:
+                        self._tallies.pop(gallery_id, None)
+                    return report
+            # Another process may have renamed or deleted them.
+            found = self._display_names(gallery_id, unknown)
+            display_names |= found
+            self._gone(gallery_id, unknown - found.keys())
 
     def collect(self) -> Iterable[Metric]:
         """Collect the metrics."""
@@ -284,11 +292,13 @@ class Shadow(Collector):
             return None
         return outcome
 
-    def _exists(self, gallery_id: str, subject_id: str) -> bool:
-        with suppress(SubjectNotFound):
-            self._galleries.get_subject(gallery_id, subject_id)
-            return True
-        return False
+    def _display_names(self, gallery_id: str, subject_ids: Iterable[str]) -> dict[str, str]:
+        """Read the names of those subjects that exist."""
+        found: dict[str, str] = {}
+        for subject_id in subject_ids:
+            with suppress(SubjectNotFound):
+                found[subject_id] = self._galleries.get_subject(gallery_id, subject_id).display_name
+        return found
 
     def _shown(self, gallery_id: str, roles: ModelRoles | None) -> None:
         """Forget what was compared with other roles."""

@@ -32,7 +32,7 @@ class Disagreement:
 
     Attributes:
         time: when.
-        serving: the answer of the model that searches, with its best candidate only; see
+        serving: the answer of the model that searches, with its best candidate only, who has no name; see
             :func:`facet.server.shadow.comparison.kept`.
         shadow: that of the other one.
         crop_png: the aligned face; empty if it may not be kept.

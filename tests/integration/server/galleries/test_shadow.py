@@ -128,6 +128,15 @@ def test_a_disagreement_is_shown_with_its_crop_until_its_subject_is_deleted(
     assert not client.get_shadow_report(team).disagreements, "it was another subject with this id"
 
 
+def test_a_disagreement_shows_the_name_that_its_subject_has_now(client: Client, team: str, pictures: Pictures) -> None:
+    client.update_migration(team, threshold=NOBODY_REACHES)
+    client.identify(team, pictures.yaoming)
+    for name in ("Yao", "Yao Ming"):
+        client.update_subject(team, "yao", display_name=name)
+        (shown,) = compared(client, team, 1).disagreements
+        assert {answer.candidates[0].display_name for answer in (shown.serving, shown.shadow)} == {name}
+
+
 def test_a_disagreement_is_forgotten_with_a_merge_and_the_report_with_its_gallery(
     client: Client, team: str, pictures: Pictures
 ) -> None:

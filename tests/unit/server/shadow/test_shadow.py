@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -77,7 +77,7 @@ class Held:
         return {sample.labels["why"]: sample.value for sample in dropped.samples}
 
     def reported(self) -> int:
-        def count(_: ModelRoles, tally: ShadowTally | None) -> int:
+        def count(_roles: ModelRoles, tally: ShadowTally | None, _display_names: Mapping[str, str]) -> int:
             return 0 if tally is None else tally.dropped
 
         return self.shadow.report("g", count, reset=False)
