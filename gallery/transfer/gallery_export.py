@@ -74,6 +74,8 @@ def export_pieces(store: Store, gallery: Gallery, *, dimension: int) -> Iterator
         if not _has_same_embeddings(gallery, store.gallery(gallery.gallery_id)):
             raise ExportOutdated(gallery.gallery_id)
         faces = found if last is None else _consistent(last, found)
+        # A migration that ends deletes these.
+        faces = [each for each in faces if each.template is None or _is_embedded(each)]
         if version == VERSION and any(each.has_terms for each in faces):
             raise ExportOutdated(gallery.gallery_id)
         if faces:
@@ -151,3 +153,7 @@ def _consistent(last: StoredFace, faces: Sequence[StoredFace]) -> list[StoredFac
 def _split(data: bytes, templates: int) -> Iterator[ExportPiece]:
     for start in range(0, len(data), _PIECE_BYTES):
         yield ExportPiece(data[start : start + _PIECE_BYTES], templates)
+
+
+def _is_embedded(face: StoredFace) -> bool:
+    return face.embedding is not None or face.other_embedding is not None
