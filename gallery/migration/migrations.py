@@ -348,7 +348,9 @@ class Migrations:
                 return True
             if not migration.is_ending:
                 return False
-            if self._delete_missing(opened, gallery):
+            index = opened.indexes.get(gallery.contract)
+            may_miss = index is None or len(index) < gallery.template_count
+            if may_miss and self._delete_missing(gallery):
                 return False
             dropped, kept = migration.other_model(gallery.contract), migration.model(gallery.contract)
             second = self._store.second_embeddings
@@ -356,6 +358,9 @@ class Migrations:
             if deletes_crops and second.delete_crops(gallery_id, limit=limit) == limit:
                 return False
             if second.drop(gallery_id, dropped.contract, model=kept.sha256, limit=limit) == limit:
+                return False
+            # The index may have had one that has just expired; no template may be left that cannot be searched.
+            if self._delete_missing(gallery):
                 return False
             self._change(opened, gallery, GalleryChange(ends_migration=True))
             return True
@@ -384,16 +389,14 @@ class Migrations:
             ending = replace(migration, end=end, shadow_share=0.0)
             return self._change(opened, gallery, GalleryChange(migration=ending)), missing
 
-    def _delete_missing(self, opened: OpenGallery, gallery: Gallery) -> bool:
+    def _delete_missing(self, gallery: Gallery) -> bool:
         """Delete some templates that have no embedding of the model that stays; return whether there were any."""
-        gallery_id, second = opened.gallery_id, self._store.second_embeddings
-        index = opened.indexes.get(gallery.contract)
-        if index is not None and len(index) >= gallery.template_count:
-            return False
-        faces = second.missing(gallery_id, gallery.contract, after=BEFORE_ALL, limit=_DELETED_AT_ONCE)
+        faces = self._store.second_embeddings.missing(
+            gallery.gallery_id, gallery.contract, after=BEFORE_ALL, limit=_DELETED_AT_ONCE
+        )
         for subject_id, template_id in (face.key for face in faces):
             with suppress(TemplateNotFound):
-                self._store.delete_template(gallery_id, subject_id, template_id)
+                self._store.delete_template(gallery.gallery_id, subject_id, template_id)
         return bool(faces)
 
     def _searched_by(self, opened: OpenGallery, gallery: Gallery, migration: Migration, model: ModelVersion) -> Gallery:

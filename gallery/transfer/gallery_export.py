@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from gallery.errors import ExportOutdated, GalleryNotFound
 from gallery.records.galleries import Gallery
 from gallery.records.policies import NO_POLICY
+from gallery.records.subjects import Subject
 from gallery.records.templates import StoredFace
 from gallery.stores.base import Store
 from gallery.times import now
@@ -68,23 +69,15 @@ def export_pieces(store: Store, gallery: Gallery, *, dimension: int) -> Iterator
     wanted = {subject_id for pair in paired for subject_id in pair}
     places: dict[str, int] = {}
     last: StoredFace | None = None
-    after = _BEFORE_ALL
-    while found := store.faces(gallery.gallery_id, after=after, limit=GROUP_LINES):
-        after = found[-1].key
-        if not _has_same_embeddings(gallery, store.gallery(gallery.gallery_id)):
-            raise ExportOutdated(gallery.gallery_id)
-        faces = found if last is None else _consistent(last, found)
-        # A migration that ends deletes these.
-        faces = [each for each in faces if each.template is None or _is_embedded(each)]
+    for faces in _pages(store, gallery):
         if version == VERSION and any(each.has_terms for each in faces):
             raise ExportOutdated(gallery.gallery_id)
-        if faces:
-            ids = dict.fromkeys(face.subject.subject_id for face in faces)
-            if last is not None:
-                ids.pop(last.subject.subject_id, None)
-            places |= {each: place for place, each in enumerate(ids, writer.subjects) if each in wanted}
-            yield from _split(writer.write(faces), writer.templates)
-            last = faces[-1]
+        ids = dict.fromkeys(face.subject.subject_id for face in faces)
+        if last is not None:
+            ids.pop(last.subject.subject_id, None)
+        places |= {each: place for place, each in enumerate(ids, writer.subjects) if each in wanted}
+        yield from _split(writer.write(faces), writer.templates)
+        last = faces[-1]
     if store.gallery(gallery.gallery_id).create_time != gallery.create_time:
         raise GalleryNotFound(gallery.gallery_id)
     pairs = paired & store.distinct_pairs(gallery.gallery_id)
@@ -92,6 +85,53 @@ def export_pieces(store: Store, gallery: Gallery, *, dimension: int) -> Iterator
         raise ExportOutdated(gallery.gallery_id)
     in_file = [(places[one], places[other]) for one, other in pairs if one in places and other in places]
     yield from _split(writer.finish(in_file), writer.templates)
+
+
+def _pages(store: Store, gallery: Gallery) -> Iterator[list[StoredFace]]:
+    """Yield the lines of a gallery, page by page.
+
+    Raises:
+        ExportOutdated: its migration was switched, rolled back or ended.
+    """
+    given_up = _GivenUp()
+    last: StoredFace | None = None
+    after = _BEFORE_ALL
+    while found := store.faces(gallery.gallery_id, after=after, limit=GROUP_LINES):
+        after = found[-1].key
+        if not _has_same_embeddings(gallery, store.gallery(gallery.gallery_id)):
+            raise ExportOutdated(gallery.gallery_id)
+        if faces := given_up.left_out(found if last is None else _consistent(last, found)):
+            yield faces
+            last = faces[-1]
+    if faces := given_up.rest():
+        yield faces
+
+
+class _GivenUp:
+    """Leaves out the templates without an embedding, which a migration that ends deletes. Their subjects stay."""
+
+    def __init__(self) -> None:
+        self._waiting: Subject | None = None
+        self._written = ""
+
+    def left_out(self, faces: Sequence[StoredFace]) -> list[StoredFace]:
+        """Return the lines that are exported, of the next ones."""
+        kept: list[StoredFace] = []
+        for face in faces:
+            subject_id = face.subject.subject_id
+            if self._waiting is not None and self._waiting.subject_id != subject_id:
+                kept += self.rest()
+            if face.template is None or face.embedding is not None or face.other_embedding is not None:
+                kept.append(face)
+                self._waiting, self._written = None, subject_id
+            elif self._written != subject_id:
+                self._waiting = face.subject
+        return kept
+
+    def rest(self) -> list[StoredFace]:
+        """Return the line of a subject all of whose templates were left out, if it was the last one."""
+        subject, self._waiting = self._waiting, None
+        return [] if subject is None else [StoredFace(subject, None, None, None)]
 
 
 def _manifest(gallery: Gallery, dimension: int, version: int) -> Manifest:
@@ -153,7 +193,3 @@ def _consistent(last: StoredFace, faces: Sequence[StoredFace]) -> list[StoredFac
 def _split(data: bytes, templates: int) -> Iterator[ExportPiece]:
     for start in range(0, len(data), _PIECE_BYTES):
         yield ExportPiece(data[start : start + _PIECE_BYTES], templates)
-
-
-def _is_embedded(face: StoredFace) -> bool:
-    return face.embedding is not None or face.other_embedding is not None

@@ -186,7 +186,10 @@ def test_a_switch_or_an_end_during_an_export_ends_it(
     step(galleries)
     with pytest.raises(ExportOutdated, match="repeat it"):
         list(pieces)
-    assert import_into(galleries, exported_from(galleries)).template_count
+    before = galleries.get_gallery("g")
+    imported = import_into(galleries, exported_from(galleries))
+    assert imported.template_count
+    assert imported.subject_count == before.subject_count, "also those whose templates are given up"
 
 
 def test_a_migration_that_begins_during_an_export_is_not_in_the_file(galleries: Galleries, store: SqliteStore) -> None:
