@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from facet import CENTRAL, LARGEST, Client
 from facet.cli.app import app
+from facet.cli.gallery.migrate.originals import fill
 from facet.v1 import migrations_pb2 as pb
 from facet.v1 import recognition_service_pb2 as recognition_pb
 from tests.conftest import start_server
@@ -178,6 +179,31 @@ def test_a_picture_of_two_people_fills_both(
     told = migrate("fill", team, originals, "--json")
     filled = [{each["subject_id"] for each in picture["filled"]} for picture in told["pictures"]]
     assert sorted(map(sorted, filled)) == [["six"], ["yao", "yao-2"]]
+
+
+class RecordingClient(Client):
+    """Notes for whom pictures are sent."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(address)
+        self.sent_for: list[str] = []
+
+    def fill_migration_gap(self, *args: Any, **options: Any) -> pb.FillMigrationGapResponse:
+        self.sent_for.append(options["subject_id"])
+        return super().fill_migration_gap(*args, **options)
+
+
+def test_a_picture_of_two_people_is_sent_for_each_of_them(
+    server: Serving, client: Client, migrate: Command, team: str, originals: Path, pictures: Pictures
+) -> None:
+    client.enroll(team, "yao-2", pictures.yaoming, face=CENTRAL, accept_lookalike=True)
+    migrate(team, "--to", "second")
+    gaps = list(client.iter_migration_gaps(team))
+    with RecordingClient(server.address) as recording:
+        (done,) = fill(recording, team, [originals / "again.jpg"], gaps, 1 << 22)
+    assert recording.sent_for == ["yao", "yao-2"]
+    assert done.answer is not None
+    assert [each.subject_id for each in done.answer.templates] == ["yao", "yao-2"]
 
 
 def test_gaps_of_the_model_that_searches_are_listed_and_filled_too(

@@ -110,9 +110,9 @@ def _answered(done: Iterable[Original]) -> list[Original]:
 
 def _is_unneeded(each: Original) -> bool:
     """Whether a file was not sent, or sent for a template that had got its embedding or was deleted meanwhile."""
-    if each.answer is None:
-        return not each.reason
-    return not each.answer.templates and not each.answer.not_found
+    if each.reason:
+        return False
+    return each.answer is None or not (each.answer.templates or each.answer.not_found)
 
 
 def _filled(done: Iterable[Original]) -> str:

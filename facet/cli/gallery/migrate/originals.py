@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -30,7 +31,7 @@ class Original:
 
     Attributes:
         path: the file.
-        answer: the server's answer, if the file was sent and taken.
+        answer: the server's answers for all people of the picture, if the file was sent and taken for one at least.
         reason: why it could not be read or taken; else empty.
         message: the same for people.
     """
@@ -64,6 +65,8 @@ def fill(
 ) -> Iterator[Original]:
     """Read files, and send those whose SHA-256 a gap names; several at a time. Of equal files one is sent.
 
+    A picture of several people is sent for each of them, because the server finds the templates of one subject faster.
+
     Args:
         client: the connection.
         gallery: the gallery.
@@ -81,20 +84,23 @@ def fill(
 
     def one(path: Path) -> Original:
         try:
-            subject = wanted.take(_sha256(path))
-            if subject is None:
+            subjects = wanted.take(_sha256(path))
+            if not subjects:
                 return Original(path)
             data = files.read(path, most)
         except Unsendable as error:
             return Original(path, None, error.reason, error.message)
-        try:
-            return Original(
-                path, retry_while_busy(lambda: client.fill_migration_gap(gallery, data, subject_id=subject))
-            )
-        except FacetError as error:
-            if error.code in _ENDS_ALL:
-                raise
-            return Original(path, None, error.reason or error.code.name, error.message)
+        answer: pb.FillMigrationGapResponse | None = None
+        for subject in subjects:
+            try:
+                filled = retry_while_busy(partial(client.fill_migration_gap, gallery, data, subject_id=subject))
+            except FacetError as error:
+                if error.code in _ENDS_ALL:
+                    raise
+                return Original(path, answer, error.reason or error.code.name, error.message)
+            answer = answer or pb.FillMigrationGapResponse()
+            answer.MergeFrom(filled)
+        return Original(path, answer)
 
     yield from _concurrently(one, paths)
 
@@ -118,16 +124,15 @@ class _Wanted:
     """The digests of pictures that are still wanted; each is taken once."""
 
     def __init__(self, gaps: Iterable[pb.MigrationGap]) -> None:
-        subjects: dict[str, set[str]] = {}
+        self._subjects: dict[str, set[str]] = {}
         for gap in gaps:
-            subjects.setdefault(gap.picture_sha256, set()).add(gap.subject_id)
-        self._subjects = {digest: next(iter(whose)) if len(whose) == 1 else "" for digest, whose in subjects.items()}
+            self._subjects.setdefault(gap.picture_sha256, set()).add(gap.subject_id)
         self._lock = threading.Lock()
 
-    def take(self, digest: str) -> str | None:
-        """Return whose picture it is, empty for several people; ``None`` if it is not wanted, or was taken."""
+    def take(self, digest: str) -> list[str]:
+        """Return the subjects whose picture it is, sorted; none if it is not wanted, or was taken."""
         with self._lock:
-            return self._subjects.pop(digest, None)
+            return sorted(self._subjects.pop(digest, ()))
 
 
 def _concurrently(work: Callable[[Path], Original], paths: Iterable[Path]) -> Iterator[Original]:

@@ -16,6 +16,7 @@ DONE = [
     Original(Path("no-face.jpg"), pb.FillMigrationGapResponse(not_found=[OTHER])),
     Original(Path("meanwhile.jpg"), pb.FillMigrationGapResponse()),
     Original(Path("other.jpg")),
+    Original(Path("for-one.jpg"), pb.FillMigrationGapResponse(), "BUSY", "the server was busy for the second person"),
     Original(Path("damaged.jpg"), None, "INVALID_PICTURE", "the picture is cut off"),
 ]
 
@@ -32,5 +33,5 @@ def test_every_file_is_accounted_for(capsys: pytest.CaptureFixture[str]) -> None
 def test_programs_get_the_templates_of_each_picture() -> None:
     plain = _plain(DONE)
     assert (plain["filled"], plain["not_needed"]) == (1, 2)
-    assert [each["path"] for each in plain["pictures"]] == ["filled.jpg", "no-face.jpg", "damaged.jpg"]
+    assert [each["path"] for each in plain["pictures"]] == ["filled.jpg", "no-face.jpg", "for-one.jpg", "damaged.jpg"]
     assert plain["pictures"][1]["not_found"] == [{"subject_id": "bob", "template_id": "2"}]
