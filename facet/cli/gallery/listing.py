@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from facet.cli.gallery.migrate.report import in_a_word
-from facet.cli.gallery.migrate.steps import Steps
+from facet.cli.gallery.migrate.standing.report import in_a_word
+from facet.cli.gallery.migrate.standing.steps import Steps
 from facet.cli.shared.confirmation import Yes, confirm
 from facet.terminal import console
 from facet.terminal.connection import Connection

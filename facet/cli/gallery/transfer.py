@@ -13,7 +13,7 @@ import typer
 
 from facet import AlreadyExists, Client
 from facet.cli.gallery.age_options import EncryptTo, Identity, age_failures, identities, recipients
-from facet.cli.gallery.migrate.steps import Steps
+from facet.cli.gallery.migrate.standing.steps import Steps
 from facet.terminal import console, private_files
 from facet.terminal.connection import Connection
 from facet.terminal.counts import counted, in_bytes

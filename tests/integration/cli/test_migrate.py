@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from facet import CENTRAL, LARGEST, Client
 from facet.cli.app import app
-from facet.cli.gallery.migrate.originals import fill
+from facet.cli.gallery.migrate.gaps.originals import fill
 from facet.v1 import migrations_pb2 as pb
 from facet.v1 import recognition_service_pb2 as recognition_pb
 from tests.conftest import start_server

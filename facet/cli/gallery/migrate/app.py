@@ -10,10 +10,10 @@ from facet.terminal.lazy import Lazy
 _HERE = "facet.cli.gallery.migrate"
 COMMANDS = (
     Lazy("start", f"{_HERE}.start:start", "Start a migration, and follow it. The default."),
-    Lazy("status", f"{_HERE}.status:status", "Show where a migration stands, and the next step."),
-    Lazy("gaps", f"{_HERE}.gaps:gaps", "List who has no embedding of the other model, and why."),
-    Lazy("fill", f"{_HERE}.fill:fill", "Make missing embeddings from a folder of original pictures."),
-    Lazy("shadow", f"{_HERE}.shadow:shadow", "Compare both models on live identifications."),
+    Lazy("status", f"{_HERE}.standing.status:status", "Show where a migration stands, and the next step."),
+    Lazy("gaps", f"{_HERE}.gaps.listing:gaps", "List who has no embedding of the other model, and why."),
+    Lazy("fill", f"{_HERE}.gaps.fill:fill", "Make missing embeddings from a folder of original pictures."),
+    Lazy("shadow", f"{_HERE}.shadow.command:shadow", "Compare both models on live identifications."),
     Lazy("calibrate", f"{_HERE}.calibrate:calibrate", "Choose the other model's threshold from evidence."),
     Lazy("threshold", f"{_HERE}.threshold:threshold", "Set the other model's threshold by hand."),
     Lazy("switch", f"{_HERE}.switching:switch", "Let the new model search."),

@@ -13,9 +13,9 @@ from facet.cli.calibrate.calibration import Calibration
 from facet.cli.calibrate.options import CalibrationOptions
 from facet.cli.gallery.migrate.options import Gallery
 from facet.cli.gallery.migrate.refusals import refusals
-from facet.cli.gallery.migrate.report import print_steps
-from facet.cli.gallery.migrate.sides import Side, check_migrates, sides
-from facet.cli.gallery.migrate.steps import Steps, next_steps
+from facet.cli.gallery.migrate.standing.report import print_steps
+from facet.cli.gallery.migrate.standing.sides import Side, check_migrates, sides
+from facet.cli.gallery.migrate.standing.steps import Steps, next_steps
 from facet.terminal import console
 from facet.terminal.connection import Connection
 from facet.terminal.counts import agreeing, counted

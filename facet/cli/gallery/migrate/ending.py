@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from facet import Client, PermissionDenied
-from facet.cli.gallery.migrate.following import follow_dropping, only_following
 from facet.cli.gallery.migrate.options import DeleteMissing, Gallery, NoWait
 from facet.cli.gallery.migrate.refusals import refusals
-from facet.cli.gallery.migrate.sides import check_migrates, name_of
-from facet.cli.gallery.migrate.steps import Steps
+from facet.cli.gallery.migrate.standing.following import follow_dropping, only_following
+from facet.cli.gallery.migrate.standing.sides import check_migrates, name_of
+from facet.cli.gallery.migrate.standing.steps import Steps
 from facet.cli.shared.confirmation import Yes, confirm
 from facet.terminal import console
 from facet.terminal.connection import Connection

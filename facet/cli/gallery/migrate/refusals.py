@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from facet import FacetError
-from facet.cli.gallery.migrate.steps import Step, Steps
+from facet.cli.gallery.migrate.standing.steps import Step, Steps
 from facet.terminal import console
 from facet.terminal.program import spelled
 

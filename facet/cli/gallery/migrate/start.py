@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
-from facet.cli.gallery.migrate.following import follow_embedding, only_following
 from facet.cli.gallery.migrate.options import Gallery, NoWait
 from facet.cli.gallery.migrate.refusals import refusals
-from facet.cli.gallery.migrate.report import as_plain, print_state
-from facet.cli.gallery.migrate.sides import is_target, name_of
-from facet.cli.gallery.migrate.steps import Steps
+from facet.cli.gallery.migrate.standing.following import follow_embedding, only_following
+from facet.cli.gallery.migrate.standing.report import as_plain, print_state
+from facet.cli.gallery.migrate.standing.sides import is_target, name_of
+from facet.cli.gallery.migrate.standing.steps import Steps
 from facet.terminal import console
 from facet.terminal.connection import Connection
 from facet.terminal.counts import counted, in_bytes

@@ -8,9 +8,9 @@ import typer
 
 from facet.cli.gallery.migrate.options import AllowMissing, Gallery
 from facet.cli.gallery.migrate.refusals import refusals
-from facet.cli.gallery.migrate.report import as_plain, print_steps
-from facet.cli.gallery.migrate.sides import sides
-from facet.cli.gallery.migrate.steps import Steps, next_steps
+from facet.cli.gallery.migrate.standing.report import as_plain, print_steps
+from facet.cli.gallery.migrate.standing.sides import sides
+from facet.cli.gallery.migrate.standing.steps import Steps, next_steps
 from facet.terminal import console
 from facet.terminal.connection import Connection
 from facet.terminal.option_groups import grouped_options

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from facet.cli.gallery.migrate.options import Gallery
-from facet.cli.gallery.migrate.report import as_plain, print_state
-from facet.cli.gallery.migrate.steps import Steps
+from facet.cli.gallery.migrate.standing.report import as_plain, print_state
+from facet.cli.gallery.migrate.standing.steps import Steps
 from facet.terminal import console
 from facet.terminal.connection import Connection
 from facet.terminal.option_groups import grouped_options

@@ -8,13 +8,13 @@ from typing import Annotated, Any
 
 import typer
 
-from facet.cli.gallery.migrate import originals
-from facet.cli.gallery.migrate.gaps import PAGE, print_gaps, summary
+from facet.cli.gallery.migrate.gaps import originals
+from facet.cli.gallery.migrate.gaps.listing import PAGE, print_gaps, summary
+from facet.cli.gallery.migrate.gaps.originals import Original
 from facet.cli.gallery.migrate.options import Gallery
-from facet.cli.gallery.migrate.originals import Original
 from facet.cli.gallery.migrate.refusals import refusals
-from facet.cli.gallery.migrate.report import print_steps
-from facet.cli.gallery.migrate.steps import Steps, next_steps
+from facet.cli.gallery.migrate.standing.report import print_steps
+from facet.cli.gallery.migrate.standing.steps import Steps, next_steps
 from facet.cli.shared.reasons import in_words
 from facet.terminal import console
 from facet.terminal.connection import Connection

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from facet.cli.gallery.migrate.fill import _plain, _print
-from facet.cli.gallery.migrate.originals import Original
+from facet.cli.gallery.migrate.gaps.fill import _plain, _print
+from facet.cli.gallery.migrate.gaps.originals import Original
 from facet.v1 import migrations_pb2 as pb
 
 ONE, OTHER = pb.FilledTemplate(subject_id="ann", template_id="1"), pb.FilledTemplate(subject_id="bob", template_id="2")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from facet.cli.gallery.migrate.app import NAMES
-from facet.cli.gallery.migrate.sides import sides, typed_name
+from facet.cli.gallery.migrate.standing.sides import sides, typed_name
 from facet.terminal.connection import usual_address
 from facet.terminal.program import spelled
 from facet.v1 import gallery_service_pb2 as gallery_pb

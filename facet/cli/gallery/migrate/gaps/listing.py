@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 
 from facet.cli.gallery.migrate.options import Gallery
 from facet.cli.gallery.migrate.refusals import refusals
-from facet.cli.gallery.migrate.sides import name_of
-from facet.cli.gallery.migrate.steps import Steps
+from facet.cli.gallery.migrate.standing.sides import name_of
+from facet.cli.gallery.migrate.standing.steps import Steps
 from facet.terminal import console
 from facet.terminal.connection import Connection
 from facet.terminal.counts import counted

@@ -9,7 +9,7 @@ from rich.cells import cell_len
 from typer.testing import CliRunner
 
 from facet.cli.app import app
-from facet.cli.gallery.migrate import shadow_figures as figures
+from facet.cli.gallery.migrate.shadow import figures
 from facet.v1 import migrations_pb2 as pb
 from facet.v1 import recognition_service_pb2 as recognition_pb
 

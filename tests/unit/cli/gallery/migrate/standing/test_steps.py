@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 from facet.cli.app import app
 from facet.cli.gallery.migrate.app import NAMES
 from facet.cli.gallery.migrate.refusals import helps
-from facet.cli.gallery.migrate.sides import is_target, name_of, sides, typed_name
-from facet.cli.gallery.migrate.steps import Step, Steps, next_steps
+from facet.cli.gallery.migrate.standing.sides import is_target, name_of, sides, typed_name
+from facet.cli.gallery.migrate.standing.steps import Step, Steps, next_steps
 from facet.client.channel import DEFAULT_ADDRESS
 from facet.v1 import gallery_service_pb2 as gallery_pb
 from facet.v1 import migrations_pb2 as pb

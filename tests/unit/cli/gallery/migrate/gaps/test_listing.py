@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from facet.cli.gallery.migrate.gaps import print_gaps, summary
+from facet.cli.gallery.migrate.gaps.listing import print_gaps, summary
 from facet.v1 import migrations_pb2 as pb
 
 MIGRATION = pb.Migration(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from facet import Client, PermissionDenied
-from facet.cli.gallery.migrate import shadow_figures as figures
-from facet.cli.gallery.migrate.shadow_figures import Names
+from facet.cli.gallery.migrate.shadow import figures
+from facet.cli.gallery.migrate.shadow.figures import Names
 from facet.cli.people.options import utc
 from facet.cli.shared.crops import Crops
 from facet.terminal.pictures.pairs_page import Figures, Pair, Section, Side, png, render

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import typer
 
-from facet.cli.gallery.migrate.following import only_following
-from facet.cli.gallery.migrate.steps import Steps
+from facet.cli.gallery.migrate.standing.following import only_following
+from facet.cli.gallery.migrate.standing.steps import Steps
 from facet.client.channel import DEFAULT_ADDRESS
 
 

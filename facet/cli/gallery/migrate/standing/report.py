@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from facet.cli.gallery.migrate.sides import Side, name_of, sides
-from facet.cli.gallery.migrate.steps import Step, Steps, next_steps
+from facet.cli.gallery.migrate.standing.sides import Side, name_of, sides
+from facet.cli.gallery.migrate.standing.steps import Step, Steps, next_steps
 from facet.cli.people.options import utc
 from facet.terminal import console
 from facet.terminal.counts import counted

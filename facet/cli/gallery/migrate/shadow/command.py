@@ -7,14 +7,14 @@ from typing import Annotated
 
 import typer
 
-from facet.cli.gallery.migrate import shadow_figures as figures
 from facet.cli.gallery.migrate.options import Gallery
 from facet.cli.gallery.migrate.refusals import refusals
-from facet.cli.gallery.migrate.report import as_plain, print_steps
-from facet.cli.gallery.migrate.shadow_figures import Names
-from facet.cli.gallery.migrate.shadow_page import page as page_of
-from facet.cli.gallery.migrate.sides import check_migrates, sides
-from facet.cli.gallery.migrate.steps import Steps, next_steps
+from facet.cli.gallery.migrate.shadow import figures
+from facet.cli.gallery.migrate.shadow.figures import Names
+from facet.cli.gallery.migrate.shadow.page import page as page_of
+from facet.cli.gallery.migrate.standing.report import as_plain, print_steps
+from facet.cli.gallery.migrate.standing.sides import check_migrates, sides
+from facet.cli.gallery.migrate.standing.steps import Steps, next_steps
 from facet.terminal import console, private_files
 from facet.terminal.connection import Connection
 from facet.terminal.option_groups import grouped_options

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from facet.cli.gallery.migrate.originals import find, missing
+from facet.cli.gallery.migrate.gaps.originals import find, missing
 from facet.v1 import migrations_pb2 as pb
 
 

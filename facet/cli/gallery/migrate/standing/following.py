@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from facet import Client, Unavailable
-from facet.cli.gallery.migrate.steps import Steps
+from facet.cli.gallery.migrate.standing.steps import Steps
 from facet.client.retry import Retry
 from facet.terminal import console
 from facet.v1 import gallery_service_pb2 as gallery_pb

@@ -1,0 +1,1 @@
+"""Templates that miss an embedding: listed, and filled from the original pictures."""

@@ -1,0 +1,1 @@
+"""Where a migration stands: its two models, its progress, and the commands that come next."""
