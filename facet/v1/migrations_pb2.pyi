@@ -690,7 +690,9 @@ class FinishMigrationResponse(_message.Message):
     MIGRATION_FIELD_NUMBER: _builtins.int
     TEMPLATES_DELETED_FIELD_NUMBER: _builtins.int
     templates_deleted: _builtins.int
-    """The templates that were deleted. With validate_only: that would be."""
+    """The templates that are deleted, in the background, before the embeddings are dropped. With validate_only: that would
+    be.
+    """
     @_builtins.property
     def migration(self) -> Global___Migration:
         """The migration. The gallery has it until all embeddings of the old model are dropped."""
@@ -744,7 +746,7 @@ class CancelMigrationResponse(_message.Message):
     MIGRATION_FIELD_NUMBER: _builtins.int
     TEMPLATES_DELETED_FIELD_NUMBER: _builtins.int
     templates_deleted: _builtins.int
-    """The templates that were deleted."""
+    """The templates that are deleted, in the background, before the embeddings are dropped."""
     @_builtins.property
     def migration(self) -> Global___Migration:
         """The migration. The gallery has it until all embeddings of the new model are dropped."""
