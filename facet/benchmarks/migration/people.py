@@ -9,12 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from facet import Client, FacetError
+from facet import CENTRAL, Client, FacetError
 from facet.client.batches import Enrollment
 from facet.evaluation.datasets.protocol import Entry
 from facet.terminal import console
 from facet.v1 import recognition_service_pb2 as recognition_pb
-from facet.v1 import types_pb2
 from gallery.transfer.parquet.reader import ParquetReader
 from gallery.transfer.parquet.records import faces_of
 
@@ -40,9 +39,11 @@ class Answers:
 
 
 def enroll(client: Client, gallery_id: str, entries: Sequence[Entry]) -> int:
-    """Create a gallery and enrol pictures; returns how many became templates."""
+    """Create a gallery and enrol the central face of each picture; returns how many became templates."""
     client.create_gallery(gallery_id)
-    items = [(entry, Enrollment(entry.subject, entry.path, display_name=entry.subject)) for entry in entries]
+    items = [
+        (entry, Enrollment(entry.subject, entry.path, display_name=entry.subject, face=CENTRAL)) for entry in entries
+    ]
     enrolled = 0
     with console.progress(f"Enrolling into {gallery_id}", len(items)) as bar:
         for _, answer in client.enroll_batch(gallery_id, items, accept_lookalike=True, accept_unlike=True):
@@ -57,11 +58,11 @@ def search(client: Client, gallery_id: str, probes: Sequence[Entry], title: str)
     matched: dict[int, str] = {}
     items = [(number, entry.path) for number, entry in enumerate(probes)]
     with console.progress(title, len(items)) as bar:
-        for number, answer in client.identify_batch(gallery_id, items):
+        for number, answer in client.identify_batch(gallery_id, items, face=CENTRAL):
             bar.advance(bar.task_ids[0])
             if isinstance(answer, FacetError) or not answer.faces:
                 continue
-            face = max(answer.faces, key=lambda each: _area(each.face.box))
+            face = answer.faces[0]
             for candidate in face.identification.candidates[:1]:
                 best[number] = candidate.subject_id, candidate.similarity
             if face.identification.decision == recognition_pb.DECISION_MATCH:
@@ -116,7 +117,3 @@ def difference(one: Templates, other: Templates) -> Difference:
 def _share(hits: Iterable[bool]) -> float:
     counted = np.fromiter(hits, np.bool_)
     return round(float(counted.mean()), 6) if counted.size else 0.0
-
-
-def _area(box: types_pb2.Box) -> float:
-    return (box.x2 - box.x1) * (box.y2 - box.y1)
