@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 from gallery.errors import NoMigration
@@ -78,6 +78,10 @@ class Gaps:
             for contract in self._contracts(self._migrating(gallery_id))
         ]
         return sum(with_crop for with_crop, _ in counts), sum(without for _, without in counts)
+
+    def revision(self, gallery_id: str) -> Hashable:
+        """Return a value that changes whenever the gaps may have changed; costs nothing."""
+        return self._registry.find(gallery_id).revision
 
     def total(self, gallery: Gallery) -> int:
         """Return the number of gaps at once, by the size of the indexes; 0 if the migration ends."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -72,7 +72,8 @@ class GalleryMigration:
         self._without_crop = 0
         self._left = 0
         self._no_crops = self._not_loaded = self._made = 0
-        self._settled: tuple[int, ...] | None = None
+        self._settled: Hashable = None
+        self._begun: Hashable = None
         self._alike: dict[str, AlikeCheck] = {}
         self._useless = ""
         self._rate = Rate()
@@ -96,7 +97,7 @@ class GalleryMigration:
             self._problem = ""
             return not self._galleries.migrations.drop(self._gallery_id)
         try:
-            return self._embed_some(gallery, migration)
+            return self._embed_some(migration)
         except (ContractMismatch, MigrationEnding, NoMigration):  # it has ended meanwhile
             return True
 
@@ -115,13 +116,13 @@ class GalleryMigration:
         template_id = gap.face.key[1]
         return self._failed_now.get(template_id) or self._failed.get(template_id) or GapReason.WAITING
 
-    def _embed_some(self, gallery: Gallery, migration: Migration) -> bool:
+    def _embed_some(self, migration: Migration) -> bool:
         loaded = {model.contract for model in self._galleries.migrations.models}
         self._problem = self._useless or self._missing_models(migration, loaded)
         if self._useless:
             return False
         if not self._page:
-            if self._after == BEFORE_ALL and not self._has_gaps(gallery):
+            if self._after == BEFORE_ALL and not self._has_gaps():
                 return False
             gaps = self._galleries.migrations.gaps.list(self._gallery_id, after=self._after, limit=_PAGE)
             if not gaps:
@@ -137,16 +138,20 @@ class GalleryMigration:
         self._left = max(1, self._left - sum(gap.face.key[1] not in self._failed for gap in taken))
         return True
 
-    def _has_gaps(self, gallery: Gallery) -> bool:
+    def _has_gaps(self) -> bool:
         """Begin a pass, unless the last one has left nothing that can be done."""
-        state = (gallery.template_count, self._galleries.migrations.gaps.total(gallery))
-        if state == self._settled:
+        gaps = self._galleries.migrations.gaps
+        # Read first: a change while the gaps are counted is noticed the next time.
+        revision = gaps.revision(self._gallery_id)
+        if revision == self._settled:
             return False
-        with_crop, self._without_crop = self._galleries.migrations.gaps.count(self._gallery_id)
+        has_some = gaps.total(self._galleries.get_gallery(self._gallery_id)) > 0
+        with_crop, self._without_crop = gaps.count(self._gallery_id) if has_some else (0, 0)
         self._no_crops = self._not_loaded = self._made = 0
         self._failed_now = {}
-        self._settled = state
+        self._begun = revision
         if with_crop == 0:
+            self._settled = revision
             self._failed = {}
             self._left = 0
             return False
@@ -156,8 +161,8 @@ class GalleryMigration:
     def _end_pass(self) -> bool:
         self._after, self._failed = BEFORE_ALL, self._failed_now
         self._without_crop = self._no_crops  # Milvus may have counted crops that are deleted
+        self._settled = None if self._made else self._begun
         if self._made:
-            self._settled = None
             _log.info("embedded templates of a migration", gallery=self._gallery_id, count=self._made)
         else:
             self._left = self._not_loaded

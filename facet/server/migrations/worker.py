@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import structlog
@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 
 from facet.runtime.session import InferenceFailed
 from facet.server.migrations.crop_embedding import CropEmbedder, Stopping
-from facet.server.migrations.gallery_migration import GalleryMigration
+from facet.server.migrations.gallery_migration import Embed, GalleryMigration
 from gallery.errors import GalleryNotFound, StorageError
 from gallery.galleries import Galleries
 from gallery.migration.gaps import Gap
@@ -48,11 +48,15 @@ class MigrationWorker(Collector):
     Args:
         galleries: the galleries.
         why_not_loaded: why the server lacks a model that it was to load; may be empty.
+        clock: monotonic seconds.
     """
 
-    def __init__(self, galleries: Galleries, why_not_loaded: str = "") -> None:
+    def __init__(
+        self, galleries: Galleries, why_not_loaded: str = "", *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._galleries = galleries
         self._why_not_loaded = why_not_loaded
+        self._clock = clock
         self._embedder: CropEmbedder | None = None
         self._entries: dict[str, _Entry] = {}
         self._next_look = 0.0
@@ -126,42 +130,48 @@ class MigrationWorker(Collector):
             return None
         return entry if entry.migration.migration_id == gallery.migration.migration_id else None
 
+    def take_turns(self, embedder: Embed) -> float:
+        """Take a step of each migration that has something to do; :meth:`start` does it again and again.
+
+        Returns:
+            seconds until there is something to do.
+
+        Raises:
+            Stopping: the server stops.
+        """
+        if self._woken.is_set() or self._clock() >= self._next_look:
+            self._woken.clear()
+            self._look_for_migrations(embedder)
+        for gallery_id, entry in list(self._entries.items()):
+            if not entry.is_idle and self._clock() >= entry.next_try:
+                self._take_step(gallery_id, entry)
+        moments = [self._next_look, *(each.next_try for each in self._entries.values() if not each.is_idle)]
+        return max(0.0, min(moments) - self._clock())
+
     def _run(self, embedder: CropEmbedder) -> None:
         while not self._stopping.is_set():
-            if self._woken.is_set() or time.monotonic() >= self._next_look:
-                self._woken.clear()
-                self._look_for_migrations(embedder)
             try:
-                self._take_turns()
+                pause = self.take_turns(embedder)
             except Stopping:
                 return
-            self._woken.wait(self._pause())
+            self._woken.wait(pause)
 
-    def _pause(self) -> float:
-        """Seconds until there is something to do."""
-        moments = [self._next_look, *(each.next_try for each in self._entries.values() if not each.is_idle)]
-        return max(0.0, min(moments) - time.monotonic())
-
-    def _take_turns(self) -> None:
-        """Take a step of each migration that has something to do."""
-        for gallery_id, entry in list(self._entries.items()):
-            if entry.is_idle or time.monotonic() < entry.next_try:
-                continue
-            try:
-                entry.is_idle = not entry.migration.step()
-                entry.migration.failure = ""
-                entry.next_try, entry.retry = 0.0, _FIRST_RETRY
-            except Stopping:
-                raise
-            except GalleryNotFound:
-                del self._entries[gallery_id]
-            except Exception as error:
-                self._try_again(gallery_id, entry, error)
+    def _take_step(self, gallery_id: str, entry: _Entry) -> None:
+        try:
+            entry.is_idle = not entry.migration.step()
+            entry.migration.failure = ""
+            entry.next_try, entry.retry = 0.0, _FIRST_RETRY
+        except Stopping:
+            raise
+        except GalleryNotFound:
+            del self._entries[gallery_id]
+        except Exception as error:
+            self._try_again(gallery_id, entry, error)
 
     def _try_again(self, gallery_id: str, entry: _Entry, error: Exception) -> None:
         self._failures += 1
         entry.migration.failure = str(error)
-        entry.next_try = time.monotonic() + entry.retry
+        entry.next_try = self._clock() + entry.retry
         # What nobody expects has a traceback: it is a bug, and must not end the work on other galleries.
         is_expected = isinstance(error, StorageError | InferenceFailed | OSError)
         _log.error(
@@ -173,8 +183,8 @@ class MigrationWorker(Collector):
         )
         entry.retry = min(2 * entry.retry, _LAST_RETRY)
 
-    def _look_for_migrations(self, embedder: CropEmbedder) -> None:
-        self._next_look = time.monotonic() + _LOOK_SECONDS
+    def _look_for_migrations(self, embedder: Embed) -> None:
+        self._next_look = self._clock() + _LOOK_SECONDS
         try:
             found = {each.gallery_id: each.migration.migration_id for each in self._migrating() if each.migration}
         except Exception as error:  # the thread must not end
