@@ -43,6 +43,7 @@ GalleryError
     ErasuresNotRecorded
     StorageError
         StorageFull
+            NoRoomToMigrate
         StorageUnavailable
             ChangeUnderWay
             DatabaseDamaged
@@ -100,6 +101,7 @@ from gallery.errors.storage import (
     DatabaseDamaged,
     DatabaseReplaced,
     KeysUnusable,
+    NoRoomToMigrate,
     SchemaTooNew,
     StorageBusy,
     StorageError,
@@ -152,6 +154,7 @@ __all__ = [
     "MigrationUnderWay",
     "ModelNotLoaded",
     "NoMigration",
+    "NoRoomToMigrate",
     "NotSwitched",
     "RequestIdReused",
     "SameSubject",

@@ -45,6 +45,31 @@ class StorageFull(StorageError):
     public_text = "there is no room for the database"
 
 
+class NoRoomToMigrate(StorageFull):
+    """The disk is too small for the embeddings of both models of a migration.
+
+    Attributes:
+        bytes_needed: so many must be free.
+    """
+
+    def __init__(self, model: str, bytes_needed: int) -> None:
+        super().__init__(
+            f"the disk of the database is too small for the embeddings of both models: those of {model} need "
+            f"{bytes_needed} free bytes, half of them only while they are added"
+        )
+        self.bytes_needed = bytes_needed
+
+    @property
+    def public_message(self) -> str:
+        """See :class:`gallery.errors.base.GalleryError`: it names no path."""
+        return str(self)
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """How many bytes must be free."""
+        return {"bytes_needed": str(self.bytes_needed)}
+
+
 class StorageUnavailable(StorageError):
     """The database cannot be read or written, is damaged, or is not a Facet database."""
 

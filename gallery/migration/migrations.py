@@ -19,6 +19,7 @@ from gallery.errors import (
     MigrationUnderWay,
     ModelNotLoaded,
     NoMigration,
+    NoRoomToMigrate,
     NotSwitched,
     StorageFull,
     TemplateNotFound,
@@ -103,7 +104,7 @@ class Migrations:
             ModelNotLoaded: it is not, or the gallery's own model is not.
             AlreadyMigrated: the gallery has this model.
             MigrationUnderWay: the gallery is being migrated.
-            StorageFull: there is no room for the embeddings of both models.
+            NoRoomToMigrate: there is no room for the embeddings of both models.
         """
         return self._plan(self._store.gallery(gallery_id), to_model)
 
@@ -119,10 +120,7 @@ class Migrations:
         try:
             second.check_room(plan.bytes_needed)
         except StorageFull as error:
-            needed = (
-                f"the embeddings of {target.called} take {plan.bytes_needed} bytes, and as many while they are added"
-            )
-            raise StorageFull(f"{error}: {needed}") from error
+            raise NoRoomToMigrate(target.called, 2 * plan.bytes_needed) from error
         return plan
 
     def start(self, gallery_id: str, to_model: str) -> MigrationPlan:

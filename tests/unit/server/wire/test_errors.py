@@ -87,6 +87,7 @@ TABLE: tuple[tuple[Exception, str, str], ...] = (
     (gallery.UndoExpired("g", "c", datetime(2026, 1, 1, tzinfo=UTC)), "FAILED_PRECONDITION", "UNDO_EXPIRED"),
     (gallery.UndoConflict("g", "c", "the subject is gone"), "FAILED_PRECONDITION", "UNDO_CONFLICT"),
     (gallery.StorageFull("/srv/facet.sqlite3"), "RESOURCE_EXHAUSTED", "STORAGE_FULL"),
+    (gallery.NoRoomToMigrate("new-model", 1000), "RESOURCE_EXHAUSTED", "STORAGE_FULL"),
     (gallery.StorageUnavailable("/srv/facet.sqlite3"), "UNAVAILABLE", "STORAGE_UNAVAILABLE"),
     (gallery.ChangeUnderWay(), "UNAVAILABLE", "STORAGE_UNAVAILABLE"),
     (gallery.DatabaseReplaced("/srv/facet.sqlite3", "it is gone"), "UNAVAILABLE", "STORAGE_UNAVAILABLE"),
