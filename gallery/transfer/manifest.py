@@ -130,10 +130,10 @@ def from_json(text: bytes) -> Manifest:
         raise InvalidImport(f"the format of the manifest is not {FORMAT!r}")
     version = plain.get("version")
     if type(version) is not int or version not in _VERSIONS:
-        raise InvalidImport(
-            f"the file has version {str(version)[:20]}; this server reads versions {VERSION} to {WITH_MIGRATION}",
-            field="version",
-        )
+        said = f"the file has version {str(version)[:20]}; this server reads versions {VERSION} to {WITH_MIGRATION}"
+        if type(version) is int and version > WITH_MIGRATION:
+            said += ": a newer Facet has exported it, update this server to import it"
+        raise InvalidImport(said, field="version")
     checked = {name: _checked(plain, name, *rule) for name, rule in _RULES.items()}
     return Manifest(
         **checked,

@@ -15,7 +15,7 @@ from gallery.errors import InvalidImport
 from gallery.galleries import Galleries
 from gallery.records.templates import StoredFace
 from gallery.stores.sqlite.sqlite_store import SqliteStore
-from gallery.transfer.manifest import MAX_BYTES
+from gallery.transfer.manifest import MAX_BYTES, WITH_MIGRATION
 from gallery.transfer.parquet.schema import MAX_GROUP_LINES, PNG_SIGNATURE, schema
 from tests.unit.gallery.transfer.samples import (
     DIMENSION,
@@ -162,6 +162,21 @@ def test_a_file_with_other_columns_is_refused(galleries: Galleries, store: Sqlit
             import_into(galleries, exported(other))
     with pytest.raises(InvalidImport, match="other columns"):
         import_into(galleries, exported(lines, dimension=5))
+
+
+def test_a_file_of_a_newer_version_is_refused_with_what_helps_whatever_its_columns(
+    galleries: Galleries, store: SqliteStore, exported: Exported
+) -> None:
+    store_gallery(store, people(3))
+    lines = lines_in(exported_from(galleries))
+    newest = WITH_MIGRATION + 1
+    for other in (lines, lines.append_column("more", pa.array([1] * 6))):
+        with pytest.raises(
+            InvalidImport, match=f"has version {newest}; .* 1 to {WITH_MIGRATION}: .* update this server"
+        ):
+            import_into(galleries, exported(other, version=newest, news={"more": 1}))
+    with pytest.raises(InvalidImport, match=f"reads versions 1 to {WITH_MIGRATION}$"):
+        import_into(galleries, exported(lines, version=0))
 
 
 def test_row_groups_that_are_too_large_are_refused(galleries: Galleries, exported: Exported) -> None:
