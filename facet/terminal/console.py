@@ -78,12 +78,12 @@ class _Speed(ProgressColumn):
 
 
 @contextmanager
-def progress(description: str, total: int, *, done: int = 0, unit: str = "") -> Iterator[Progress]:
+def progress(description: str, total: int | None, *, done: int = 0, unit: str = "") -> Iterator[Progress]:
     """Show a progress bar on standard error if it is a terminal; ``advance(progress.task_ids[0])`` moves it.
 
     Args:
         description: shown beside the bar.
-        total: number of steps.
+        total: number of steps; ``None`` while it is not known.
         done: number of steps that were done before.
         unit: what a step is, in the plural. If given, the bar also shows steps per second.
     """

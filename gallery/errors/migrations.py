@@ -30,7 +30,7 @@ class ModelNotLoaded(MigrationError):
     def __init__(self, gallery_id: str, model: str, loaded: Sequence[str]) -> None:
         super().__init__(
             gallery_id,
-            f"the server has no embedding model {model!r} loaded, but {', '.join(loaded)}: "
+            f"the server has not loaded an embedding model {model!r}, only {' and '.join(loaded)}: "
             "set models.embedding_next, and restart it",
         )
         self.model = model
@@ -117,9 +117,10 @@ class MigrationIncomplete(MigrationError):
     reason = "MIGRATION_INCOMPLETE"
 
     def __init__(self, gallery_id: str, model: str, missing: int) -> None:
+        lacking = "1 template has" if missing == 1 else f"{missing} templates have"
         super().__init__(
             gallery_id,
-            f"{missing} templates of gallery {gallery_id!r} have no embedding of {model}: nobody is found by them",
+            f"{lacking} no embedding of {model} in gallery {gallery_id!r}: nobody is found by such a template",
         )
         self.model = model
         self.missing = missing

@@ -146,7 +146,7 @@ def test_gaps_are_listed_with_the_pictures_that_fill_them(client: Client, migrat
     assert {each["subject_id"] for each in gaps} == {"yao", "six"}
     assert {each["reason"] for each in gaps} == {"MIGRATION_GAP_REASON_NO_CROP"}
     said = migrate("gaps", team)
-    assert "2 templates of 2 people without an embedding (2 no crop was kept)" in said
+    assert "2 templates of 2 people without an embedding of second (no crop was kept: 2)" in said
     assert "Yao Ming" in said
     assert all(each["picture_sha256"][:16] in said for each in gaps)
     assert max(map(len, said.splitlines()[1:5])) <= 80

@@ -12,7 +12,7 @@ from facet.cli.gallery.migrate.options import DeleteMissing, Gallery, NoWait
 from facet.cli.gallery.migrate.refusals import refusals
 from facet.cli.gallery.migrate.standing.following import follow_dropping, only_following
 from facet.cli.gallery.migrate.standing.sides import check_migrates, name_of
-from facet.cli.gallery.migrate.standing.steps import Steps
+from facet.cli.gallery.migrate.standing.steps import Step, Steps
 from facet.cli.shared.confirmation import Yes, confirm
 from facet.terminal import console
 from facet.terminal.connection import Connection
@@ -82,7 +82,8 @@ def finish(
     console.out.print(f"{gallery}: {new} is its model, the embeddings of {old} are dropped{_and(deleted)}")
     if others:
         named = first([one_line(each) for each in others])
-        console.out.print(f"the server needs {old} for {counted(len(others), 'gallery')} still: {named}")
+        console.out.print(f"The server needs {old} for {counted(len(others), 'gallery')} still: {named}")
+        console.out.print(f"next: {Step(spelled('facet gallery list'), 'shows which of them are being migrated')}")
         return
     console.out.print(
         f"No other gallery that you may see has {old}. If none has, set models.embedding to {new}, remove "

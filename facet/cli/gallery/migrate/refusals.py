@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from facet import FacetError
-from facet.cli.gallery.migrate.standing.steps import Step, Steps
+from facet.cli.gallery.migrate.standing.steps import RESTART, Step, Steps
 from facet.terminal import console
 from facet.terminal.program import spelled
 
@@ -42,8 +42,8 @@ def helps(reason: str, steps: Steps, command: str, *, override: str = "") -> lis
     if reason == "MODEL_NOT_LOADED":
         return [
             Step(spelled("facet status"), "lists the models that the server has"),
-            Step(spelled("facet serve --models.embedding-next MODEL"), "starts a server with a second model"),
-            Step(spelled("facet models add FILE"), "makes a recogniser of another form readable"),
+            Step(spelled("facet models add FILE"), "makes a file of a model that the server can load"),
+            Step(spelled("facet serve --models.embedding-next MODEL"), f"{RESTART}, to load a second model"),
         ]
     if reason == "NO_MIGRATION":
         return [Step(steps.start(), "starts a migration")]

@@ -66,7 +66,7 @@ def start(
         if not is_under_way:
             plan = client.start_migration(gallery, to, validate_only=True)
             if not as_json:
-                _print_plan(gallery, plan, steps)
+                _print_plan(gallery, plan)
             if not dry_run:
                 client.start_migration(gallery, to)
         elif not as_json:
@@ -81,13 +81,14 @@ def start(
         said = {"started": not is_under_way and not dry_run, "dry_run": dry_run}
         console.print_json(as_plain(found, steps, models) | said | {"plan": None if plan is None else as_dict(plan)})
     elif dry_run:
-        console.out.print("Nothing was changed.")
+        again = ": repeat the command without --dry-run" if plan else ""
+        console.out.print(f"Nothing was changed{again}.")
     else:
         print_state(found, steps, models)
     raise typer.Exit(console.FAILED if found.migration.problem else console.DONE)
 
 
-def _print_plan(gallery: str, plan: pb.StartMigrationResponse, steps: Steps) -> None:
+def _print_plan(gallery: str, plan: pb.StartMigrationResponse) -> None:
     migration = plan.migration
     rows = listing(f"{gallery}: to another embedding model")
     for heading, model in (("from", migration.from_model), ("to", migration.to_model)):
@@ -97,7 +98,7 @@ def _print_plan(gallery: str, plan: pb.StartMigrationResponse, steps: Steps) -> 
     rows.add_row("with a crop", f"{with_crop}: the server makes the new embeddings from it")
     without = counted(plan.templates_without_crop, "template")
     if plan.templates_without_crop:
-        without = f"{without}: the original pictures are needed, {steps.fill().command}"
+        without = f"{without}: the original pictures are needed, for the step fill"
     rows.add_row("without", without)
     rows.add_row("space", f"about {in_bytes(plan.bytes_needed)} more while both models are kept")
     console.out.print(rows)

@@ -94,13 +94,15 @@ def _print(
     rows.add_row("filled", _filled(done))
     without = [each for each in _answered(done) if each.answer and each.answer.not_found]
     rows.add_row("no face where it was", _pictures(without))
-    rows.add_row("not needed", f"{counted(sum(map(_is_unneeded, done)), 'file')}, of which no embedding is missing")
+    rows.add_row(
+        "not needed", f"{counted(sum(map(_is_unneeded, done)), 'file')}: no template misses an embedding of them"
+    )
     for each in done:
         if each.reason:
             rows.add_row(f"failed: {in_words(each.reason)}", f"{one_line(str(each.path))}: {each.message}")
     console.out.print(rows)
     if still:
-        console.out.print(f"still missing: {summary(still)}")
+        console.out.print(f"still missing: {summary(still, migration)}")
         print_gaps(still, migration)
 
 

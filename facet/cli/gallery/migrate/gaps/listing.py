@@ -59,7 +59,7 @@ def gaps(
     if not found:
         console.out.print(f"{gallery}: every template has embeddings of both models")
         return
-    console.out.print(f"{gallery}: {summary(found)}")
+    console.out.print(f"{gallery}: {summary(found, migration)}")
     print_gaps(found, migration)
     if any(each.reason != pb.MIGRATION_GAP_REASON_WAITING for each in found):
         console.out.print(f"next: {steps.fill()}")
@@ -68,18 +68,20 @@ def gaps(
         console.out.print(f"next: {steps.status()}")
 
 
-def summary(found: Iterable[pb.MigrationGap]) -> str:
-    """Count gaps by their reasons: ``3 templates without an embedding: 2 no crop was kept, 1 ...``."""
+def summary(found: Sequence[pb.MigrationGap], migration: pb.Migration) -> str:
+    """Count gaps by their reasons: ``3 templates of 2 people without an embedding of NAME (no crop was kept: 3)``."""
+    names = _missing_models(found, migration)
+    of = f" of {names.popitem()[1]}" if len(names) == 1 else ""
     counts = Counter(each.reason for each in found)
     people = counted(len({each.subject_id for each in found}), "person")
-    reasons = ", ".join(f"{count} {_WHY.get(reason, 'another reason')}" for reason, count in counts.most_common())
-    return f"{counted(counts.total(), 'template')} of {people} without an embedding ({reasons})"
+    reasons = ", ".join(f"{_WHY.get(reason, 'another reason')}: {count}" for reason, count in counts.most_common())
+    return f"{counted(counts.total(), 'template')} of {people} without an embedding{of} ({reasons})"
 
 
 def print_gaps(found: Sequence[pb.MigrationGap], migration: pb.Migration) -> None:
     """Print the first gaps as a table, with the model if it is not the same for all."""
-    names = {model.contract: name_of(model, migration) for model in (migration.from_model, migration.to_model)}
-    is_of_both = len({each.contract for each in found}) > 1
+    names = _missing_models(found, migration)
+    is_of_both = len(names) > 1
     rows = table("subject", "name", *(["model"] if is_of_both else []), "why", "picture's SHA-256")
     for each in found[:_SHOWN]:
         model = [names.get(each.contract, "")] if is_of_both else []
@@ -89,3 +91,10 @@ def print_gaps(found: Sequence[pb.MigrationGap], migration: pb.Migration) -> Non
     console.out.print(rows)
     if len(found) > _SHOWN:
         console.out.print(f"... and {len(found) - _SHOWN} more; --json lists all")
+
+
+def _missing_models(found: Iterable[pb.MigrationGap], migration: pb.Migration) -> dict[str, str]:
+    """Return the names of the models whose embeddings are missing, by contract."""
+    contracts = {each.contract for each in found}
+    models = (migration.from_model, migration.to_model)
+    return {model.contract: name_of(model, migration) for model in models if model.contract in contracts}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -10,16 +11,17 @@ import typer
 from facet.cli.gallery.migrate.options import Gallery
 from facet.cli.gallery.migrate.refusals import refusals
 from facet.cli.gallery.migrate.shadow import figures
-from facet.cli.gallery.migrate.shadow.figures import Names
+from facet.cli.gallery.migrate.shadow.figures import Models
 from facet.cli.gallery.migrate.shadow.page import page as page_of
 from facet.cli.gallery.migrate.standing.report import as_plain, print_steps
 from facet.cli.gallery.migrate.standing.sides import check_migrates, sides
-from facet.cli.gallery.migrate.standing.steps import Steps, next_steps
+from facet.cli.gallery.migrate.standing.steps import Step, Steps, next_steps
 from facet.terminal import console, private_files
 from facet.terminal.connection import Connection
 from facet.terminal.option_groups import grouped_options
 from facet.terminal.rendering import as_dict, percent
 from facet.terminal.tables import listing, number, table, whole
+from facet.v1 import gallery_service_pb2 as gallery_pb
 from facet.v1 import migrations_pb2 as pb
 
 _SHOWN = 10
@@ -83,10 +85,11 @@ def shadow(
         found = client.get_gallery(gallery)
         check_migrates(found, steps.start())
         report = client.get_shadow_report(gallery, include_crops=page is not None, reset=reset)
-        names = Names(*(each.name for each in sides(found)))
+        searching, other = sides(found)
+        models = Models(searching.name, other.name, (searching.threshold, other.threshold))
         if page is not None:
             try:
-                private_files.write(page, page_of(client, gallery, report, names))
+                private_files.write(page, page_of(client, gallery, report, models))
             except OSError as error:
                 console.fail(f"cannot write {page}: {error.strerror}")
     if as_json:
@@ -95,38 +98,47 @@ def shadow(
             each.pop("crop_png", None)
         console.print_json({"gallery": gallery, "shadow_share": found.migration.shadow_share} | plain)
         return
-    _print(gallery, report, names)
+    _print(gallery, report, models)
     if page is not None:
         console.out.print(f"The report with the faces is in {page}; only you can read it.")
     if report.faces or found.migration.shadow_share:
-        print_steps(next_steps(found, steps))
+        print_steps(list(_next_steps(found, report, steps, has_page=page is not None)))
     else:
         console.out.print(
             f"next: {steps.typed('shadow', '--share', '0.1')}  # compares a tenth of live identifications"
         )
 
 
-def _print(gallery: str, report: pb.GetShadowReportResponse, names: Names) -> None:
-    rows = listing(f"{gallery}: {names.searching} answers, {names.other} is compared")
+def _next_steps(
+    found: gallery_pb.Gallery, report: pb.GetShadowReportResponse, steps: Steps, *, has_page: bool
+) -> Iterator[Step]:
+    """Yield what comes next for somebody who has just seen the report."""
+    yield from (each for each in next_steps(found, steps) if each.command != steps.typed("shadow"))
+    if report.disagreements and not has_page:
+        yield Step(steps.typed("shadow", "--page", "shadow.html"), "writes a page of the faces they disagree about")
+
+
+def _print(gallery: str, report: pb.GetShadowReportResponse, models: Models) -> None:
+    rows = listing(f"{gallery}: {models.searching} answers, {models.other} is compared")
     for row in figures.summary(report):
         rows.add_row(*row)
     console.out.print(rows)
     if not report.faces:
         return
-    decided = table(*figures.decision_columns(names))
+    decided = table(*figures.decision_columns(models))
     for row in figures.decisions(report):
         decided.add_row(*row)
     console.out.print(decided)
-    values = table("similarity of the best subject", number(names.searching), number(names.other))
-    for row in figures.similarities(report):
+    values = table("similarity of the best subject", number(models.searching), number(models.other))
+    for row in figures.similarities(report, models.thresholds):
         values.add_row(*row)
     console.out.print(values)
-    bars = table(whole("similarity"), whole(names.searching), whole(names.other))
+    bars = table(whole("similarity"), whole(models.searching), whole(models.other))
     for row in figures.histogram(report):
         bars.add_row(*row)
     console.out.print(bars)
     if report.disagreements:
-        latest = table(whole("latest disagreements, UTC"), names.searching, names.other)
+        latest = table(whole("latest disagreements, UTC"), models.searching, models.other)
         for row in figures.disagreements(report.disagreements[:_SHOWN]):
             latest.add_row(*row)
         console.out.print(latest)

@@ -21,16 +21,18 @@ Row = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
-    """How the two models of a report are called.
+class Models:
+    """How the two models of a report are called, and the least similarity of a match of each.
 
     Attributes:
         searching: the model that answered.
         other: the one that was compared with it.
+        thresholds: of the two.
     """
 
     searching: str
     other: str
+    thresholds: tuple[float, float]
 
 
 def summary(report: pb.GetShadowReportResponse) -> list[Row]:
@@ -55,15 +57,16 @@ def decisions(report: pb.GetShadowReportResponse) -> list[Row]:
     return [("somebody", both, str(report.only_serving)), ("nobody", str(report.only_shadow), str(report.both_unknown))]
 
 
-def decision_columns(names: Names) -> Row:
+def decision_columns(models: Models) -> Row:
     """Return the headings of the table of decisions."""
-    return (f"{names.searching} says", f"{names.other} says somebody", f"{names.other} says nobody")
+    return (f"{models.searching} says", f"{models.other} says somebody", f"{models.other} says nobody")
 
 
-def similarities(report: pb.GetShadowReportResponse) -> list[Row]:
-    """Return percentiles of the similarities, and what a face costs, a row for each."""
+def similarities(report: pb.GetShadowReportResponse, thresholds: tuple[float, float]) -> list[Row]:
+    """Return the thresholds, percentiles of the similarities, and what a face costs, a row for each."""
     serving, shadow = report.serving_similarity, report.shadow_similarity
-    found: list[Row] = [
+    found: list[Row] = [("threshold", *(f"{each:.3f}" for each in thresholds))]
+    found += [
         (name, f"{getattr(serving, field):.3f}", f"{getattr(shadow, field):.3f}")
         for name, field in (("mean", "mean"), ("5th percentile", "p5"), ("median", "p50"), ("95th percentile", "p95"))
     ]

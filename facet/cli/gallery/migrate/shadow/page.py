@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from facet import Client, PermissionDenied
 from facet.cli.gallery.migrate.shadow import figures
-from facet.cli.gallery.migrate.shadow.figures import Names
+from facet.cli.gallery.migrate.shadow.figures import Models
 from facet.cli.people.options import utc
 from facet.cli.shared.crops import Crops
 from facet.terminal.pictures.pairs_page import Figures, Pair, Section, Side, png, render
@@ -19,20 +19,20 @@ _NOT_STORED = (
 )
 
 
-def page(client: Client, gallery: str, report: pb.GetShadowReportResponse, names: Names) -> str:
+def page(client: Client, gallery: str, report: pb.GetShadowReportResponse, models: Models) -> str:
     """Return the page as HTML.
 
     Args:
         client: the connection, which reads the stored faces of the people who are named.
         gallery: the gallery.
         report: the report, with crops.
-        names: the models.
+        models: the models.
     """
     crops = Crops(client, gallery)
-    pairs = [(each, list(_pairs(each, crops, names))) for each in report.disagreements]
+    pairs = [(each, list(_pairs(each, crops, models))) for each in report.disagreements]
     sections = [
         Section(title, text, [pair for each, found in pairs if _kind(each) == kind for pair in found])
-        for kind, title, text in _sections(names)
+        for kind, title, text in _sections(models)
     ]
     text = [f"{name.capitalize()}: {value}." for name, value in figures.summary(report)]
     if any(side.picture is None for section in sections for pair in section.pairs for side in (pair.left, pair.right)):
@@ -40,32 +40,32 @@ def page(client: Client, gallery: str, report: pb.GetShadowReportResponse, names
     tables = [
         Figures(
             "Decisions",
-            f"{names.searching} answered; {names.other} searched for the same faces.",
-            figures.decision_columns(names),
+            f"{models.searching} answered; {models.other} searched for the same faces.",
+            figures.decision_columns(models),
             figures.decisions(report),
         ),
         Figures(
             "Similarities and costs",
             "Similarities are those of the best subject. Each model has a scale and a threshold of its own.",
-            ("", names.searching, names.other),
-            figures.similarities(report),
+            ("", models.searching, models.other),
+            figures.similarities(report, models.thresholds),
         ),
         Figures(
             "Distributions",
             "Faces by the similarity of their best subject.",
-            ("similarity", names.searching, names.other),
+            ("similarity", models.searching, models.other),
             figures.histogram(report),
         ),
     ]
-    return render(f"{names.searching} and {names.other} in {gallery}", text, sections, figures=tables)
+    return render(f"{models.searching} and {models.other} in {gallery}", text, sections, figures=tables)
 
 
-def _sections(names: Names) -> tuple[tuple[str, str, str], ...]:
+def _sections(models: Models) -> tuple[tuple[str, str, str], ...]:
     seen = "The left face was seen, the right one is enrolled."
     return (
         ("different", "They name different people", f"{seen} Each such face is there twice, once for each model."),
-        ("serving", f"Only {names.searching} recognises somebody", seen),
-        ("shadow", f"Only {names.other} recognises somebody", seen),
+        ("serving", f"Only {models.searching} recognises somebody", seen),
+        ("shadow", f"Only {models.other} recognises somebody", seen),
     )
 
 
@@ -74,10 +74,10 @@ def _kind(found: pb.ShadowDisagreement) -> str:
     return "different" if all(matches) else "serving" if matches[0] else "shadow"
 
 
-def _pairs(found: pb.ShadowDisagreement, crops: Crops, names: Names) -> Iterator[Pair]:
+def _pairs(found: pb.ShadowDisagreement, crops: Crops, models: Models) -> Iterator[Pair]:
     """Yield the face beside each person whom a model names."""
     seen = Side("seen", [f"{utc(found.time)} UTC"], png(found.crop_png))
-    facts = [(names.searching, figures.said(found.serving)), (names.other, figures.said(found.shadow))]
+    facts = [(models.searching, figures.said(found.serving)), (models.other, figures.said(found.shadow))]
     for each in (found.serving, found.shadow):
         if each.decision == recognition_pb.DECISION_MATCH:
             yield Pair(seen, _enrolled(each.candidates[0], crops), facts)

@@ -77,8 +77,7 @@ def _print_migration(gallery: gallery_pb.Gallery) -> None:
     rows = listing(f"{gallery.gallery_id}: {old} to {new}, since {utc(migration.start_time)} UTC")
     state = _STATES.get(migration.state, "unknown").format(by=searching.name, old=old, to=new)
     rows.add_row("state", state)
-    done = migration.templates_done, migration.templates_waiting, migration.templates_missing
-    rows.add_row(f"embeddings of {other.name}", "{} made, {} waiting, {} missing".format(*done))
+    rows.add_row("templates", _templates(migration))
     if migration.templates_per_second and migration.templates_waiting:
         rows.add_row("speed", _speed(migration))
     if migration.HasField("switch_time"):
@@ -101,6 +100,12 @@ def _print_models(searching: Side, other: Side) -> None:
     rows.add_row("values", *(str(each.model.dimension) for each in shown))
     rows.add_row("SHA-256", *(each.model.sha256[:16] for each in shown))
     console.out.print(rows)
+
+
+def _templates(migration: pb.Migration) -> str:
+    """Count the templates by their embeddings; after a switch, either model's may be missing."""
+    waiting, missing = migration.templates_waiting, migration.templates_missing
+    return f"{migration.templates_done} with embeddings of both models, {waiting} waiting, {missing} missing one"
 
 
 def _speed(migration: pb.Migration) -> str:

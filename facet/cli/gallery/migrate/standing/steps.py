@@ -14,6 +14,9 @@ from facet.v1 import gallery_service_pb2 as gallery_pb
 from facet.v1 import migrations_pb2 as pb
 from facet.v1.server_service_pb2 import EmbeddingModel
 
+RESTART = "restart the server so, with its other settings"
+"""What a command that serves is for: the server's other settings are not known here."""
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -53,11 +56,11 @@ class Steps:
 
     def fill(self) -> Step:
         """Return the step that makes missing embeddings."""
-        return Step(self.typed("fill", "FOLDER"), "makes them from original pictures")
+        return Step(self.typed("fill", "FOLDER"), "makes missing embeddings from original pictures")
 
     def gaps(self) -> Step:
         """Return the step that lists missing embeddings."""
-        return Step(self.typed("gaps"), "lists whose are missing, and why")
+        return Step(self.typed("gaps"), "lists the missing embeddings, and why")
 
     def status(self) -> Step:
         """Return the step that shows where the migration stands."""
@@ -90,9 +93,9 @@ def _without_migration(gallery: gallery_pb.Gallery, steps: Steps, models: Sequen
     others = [each.name for each in models if each.contract != gallery.contract]
     for own in (each.name for each in models[1:] if each.contract == gallery.contract):
         serve = shlex.join(["facet", "serve", "--models.embedding", own])
-        yield Step(spelled(serve), f"makes {own} the first model, once no gallery needs the other one")
+        yield Step(spelled(serve), f"{RESTART}, once no gallery needs the other model")
     if not others or len(others) == len(models):  # it misses a new model, or the gallery's own
-        yield Step(spelled("facet serve --models.embedding-next MODEL"), "starts the server with a second model")
+        yield Step(spelled("facet serve --models.embedding-next MODEL"), f"{RESTART}, to load a second model")
     for name in others or ["MODEL"]:
         yield Step(steps.start(name), "starts a migration")
 
@@ -106,13 +109,15 @@ def _in_migration(gallery: gallery_pb.Gallery, steps: Steps) -> Iterator[Step]:
         yield Step(steps.typed("cancel"), "follows the server")
         return
     if not (migration.from_model.is_loaded and migration.to_model.is_loaded):
-        yield Step(serve(migration), "starts the server with both models")
+        yield Step(serve(migration), f"{RESTART}, to load both models")
     searching, other = sides(gallery)
     if migration.state == pb.MIGRATION_STATE_SWITCHED:
-        yield Step(steps.typed("finish"), f"drops {other.name}, for good")
-        yield Step(steps.typed("rollback"), f"lets {other.name} search again")
         if migration.templates_missing:
-            yield Step(steps.typed("fill", "FOLDER"), "so that a rollback finds all")
+            yield steps.fill()
+            yield steps.gaps()
+        if searching.model.is_loaded:
+            yield Step(steps.typed("finish"), f"when you are sure: drops the embeddings of {other.name}, for good")
+        yield Step(steps.typed("rollback"), f"lets {other.name} search again")
         return
     if migration.state == pb.MIGRATION_STATE_EMBEDDING:
         yield Step(steps.start(typed_name(migration)), "follows the server")
@@ -135,6 +140,6 @@ def _in_migration(gallery: gallery_pb.Gallery, steps: Steps) -> Iterator[Step]:
 
 
 def serve(migration: pb.Migration) -> str:
-    """Return the command that starts a server with both models, the one that searches first."""
+    """Return the command that starts a server with both models, the old one first."""
     old, new = migration.from_model.name, migration.to_model.name
     return spelled(shlex.join(["facet", "serve", "--models.embedding", old, "--models.embedding-next", new]))

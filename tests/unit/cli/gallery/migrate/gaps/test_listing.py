@@ -24,9 +24,10 @@ def test_the_model_is_named_where_both_miss_embeddings(capsys: pytest.CaptureFix
     assert ["bob", "old", "its", "crop", "is", "damaged", "2" * 16] in said
 
 
-def test_gaps_are_counted_by_their_reasons() -> None:
-    counts = "2 templates of 2 people without an embedding (1 no crop was kept, 1 its crop is damaged)"
-    assert summary([OF_NEW, OF_OLD]) == counts
+def test_gaps_are_counted_by_their_reasons_with_the_model_if_it_is_the_same_for_all() -> None:
+    counts = "2 templates of 2 people without an embedding (no crop was kept: 1, its crop is damaged: 1)"
+    assert summary([OF_NEW, OF_OLD], MIGRATION) == counts
+    assert summary([OF_OLD], MIGRATION) == "1 template of 1 person without an embedding of old (its crop is damaged: 1)"
 
 
 def test_a_long_table_says_how_many_are_not_shown(capsys: pytest.CaptureFixture[str]) -> None:

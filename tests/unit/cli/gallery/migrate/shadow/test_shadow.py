@@ -66,6 +66,11 @@ def test_all_faces_are_in_the_table_of_decisions() -> None:
     assert sum(numbers) == report.faces
 
 
+def test_similarities_are_beside_the_thresholds_of_both_models() -> None:
+    (row, *_) = figures.similarities(pb.GetShadowReportResponse(), (0.28, 0.4))
+    assert row == ("threshold", "0.280", "0.400")
+
+
 def test_a_decision_names_whom_a_model_found_or_came_close_to() -> None:
     assert figures.said(identified(recognition_pb.DECISION_MATCH)) == "ann 0.400"
     assert figures.said(identified(recognition_pb.DECISION_UNKNOWN)) == "nobody (ann 0.400)"

@@ -85,6 +85,7 @@ def test_the_next_step_follows_from_the_state() -> None:
     assert first(migrating(ready)) == "calibrate team"
     assert first(migrating(ready, threshold_is_chosen=True)) == "switch team"
     assert first(migrating(pb.MIGRATION_STATE_SWITCHED)) == "finish team"
+    assert first(migrating(pb.MIGRATION_STATE_SWITCHED, templates_missing=1)) == "fill team FOLDER"
     assert first(migrating(pb.MIGRATION_STATE_FINISHING)) == "finish team"
     assert first(migrating(pb.MIGRATION_STATE_CANCELLING)) == "cancel team"
 
@@ -109,6 +110,14 @@ def test_a_model_that_is_not_loaded_comes_first() -> None:
     found.migration.to_model.is_loaded = False
     (step, *_) = next_steps(found, STEPS)
     assert step.command == "facet serve --models.embedding w600k_mbf --models.embedding-next mobile"
+
+
+def test_a_switched_gallery_is_not_to_be_finished_while_its_model_is_not_loaded() -> None:
+    found = migrating(pb.MIGRATION_STATE_SWITCHED)
+    found.migration.to_model.is_loaded = False
+    commands = [step.command for step in next_steps(found, STEPS)]
+    assert "facet gallery migrate rollback team" in commands
+    assert "facet gallery migrate finish team" not in commands
 
 
 @pytest.mark.parametrize(
