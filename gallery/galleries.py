@@ -259,6 +259,10 @@ class Galleries:
         """Tell which galleries cannot be searched, because the server has not loaded their model, and what helps."""
         return self._registry.unserved()
 
+    def problem_of(self, gallery: Gallery) -> str:
+        """Say why a gallery cannot be searched, as :meth:`unserved` does; empty if it can."""
+        return str(self._registry.unserved_error(gallery.gallery_id, gallery.contract, gallery.migration) or "")
+
     def policy(self, gallery_id: str) -> GalleryPolicy:
         """Return the policy of a gallery; asks the store no more often than a search."""
         return self._registry.find(gallery_id).settings.policy

@@ -17,6 +17,7 @@ from gallery.mismatches import Mismatches
 from gallery.open_gallery import OpenGallery, SearchSettings
 from gallery.records.distinct_pairs import DistinctPairs
 from gallery.records.galleries import Gallery
+from gallery.records.migrations import Migration
 from gallery.search_pool import SearchPool
 from gallery.stores.base import Store
 from gallery.times import Clock, now
@@ -140,13 +141,17 @@ class GalleryRegistry:
 
     def unserved(self) -> list[ContractMismatch]:
         """Tell which open galleries nothing can search, because the server has not loaded their model."""
-        return [
-            self.mismatches.not_loaded(
-                each.gallery_id, each.settings.contract, each.settings.migration, missing=each.settings.contract
-            )
+        found = (
+            self.unserved_error(each.gallery_id, each.settings.contract, each.settings.migration)
             for each in list(self._galleries.values())
-            if each.settings.contract not in self.dimensions
-        ]
+        )
+        return [error for error in found if error is not None]
+
+    def unserved_error(self, gallery_id: str, contract: str, migration: Migration | None) -> ContractMismatch | None:
+        """Return the error of every search of a gallery whose model is not loaded; ``None`` if it is."""
+        if contract in self.dimensions:
+            return None
+        return self.mismatches.not_loaded(gallery_id, contract, migration, missing=contract)
 
     def is_open(self, gallery: OpenGallery) -> bool:
         """Tell whether a gallery was neither deleted nor replaced."""

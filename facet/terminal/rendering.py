@@ -15,7 +15,6 @@ from facet.terminal.program import spelled
 from facet.terminal.visible import one_line
 from facet.v1 import gallery_service_pb2 as gallery_pb
 from facet.v1 import recognition_service_pb2 as pb
-from facet.v1 import server_service_pb2 as server_pb
 from facet.v1 import types_pb2
 from gallery.records.calibrations import fpir_at_size
 
@@ -97,13 +96,6 @@ def threshold_source(gallery: gallery_pb.Gallery) -> str:
         return "default or set by hand"
     by_hand = gallery_pb.STALE_REASON_THRESHOLD_CHANGED in gallery.stale_reasons
     return "set by hand" if by_hand else "calibration"
-
-
-def unserved(gallery: gallery_pb.Gallery, info: server_pb.GetServerInfoResponse) -> str:
-    """Say that a server cannot search a gallery, because its embedding model is not loaded; empty if it can."""
-    if gallery.contract in (info.contract, *(model.contract for model in info.embedding_models)):
-        return ""
-    return f"{gallery.gallery_id} cannot be searched: its model is not loaded, and the server's log says what helps"
 
 
 def calibration_state(gallery: gallery_pb.Gallery) -> str:

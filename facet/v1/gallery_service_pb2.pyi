@@ -316,6 +316,7 @@ class Gallery(_message.Message):
     OTHER_CALIBRATION_FIELD_NUMBER: _builtins.int
     OTHER_CALIBRATION_STATE_FIELD_NUMBER: _builtins.int
     OTHER_STALE_REASONS_FIELD_NUMBER: _builtins.int
+    PROBLEM_FIELD_NUMBER: _builtins.int
     gallery_id: _builtins.str
     """The id of the gallery."""
     display_name: _builtins.str
@@ -340,6 +341,10 @@ class Gallery(_message.Message):
     """Whether the threshold is the calibrated one."""
     other_calibration_state: _types_pb2.CalibrationState.ValueType
     """Whether migration.threshold is the calibrated one. Unspecified without a migration, or while that ends."""
+    problem: _builtins.str
+    """Why this server cannot search the gallery, and what helps: it has not loaded an embedding model of the contract, see
+    CONTRACT_MISMATCH. Empty if it can.
+    """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When the gallery was created."""
@@ -395,10 +400,11 @@ class Gallery(_message.Message):
         other_calibration: Global___Calibration | None = ...,
         other_calibration_state: _types_pb2.CalibrationState.ValueType = ...,
         other_stale_reasons: _abc.Iterable[Global___StaleReason.ValueType] | None = ...,
+        problem: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "create_time", b"create_time", "migration", b"migration", "other_calibration", b"other_calibration", "policy", b"policy", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "calibration_state", b"calibration_state", "contract", b"contract", "create_time", b"create_time", "display_name", b"display_name", "etag", b"etag", "gallery_id", b"gallery_id", "mean_of_best", b"mean_of_best", "migration", b"migration", "other_calibration", b"other_calibration", "other_calibration_state", b"other_calibration_state", "other_stale_reasons", b"other_stale_reasons", "policy", b"policy", "stale_reasons", b"stale_reasons", "subject_count", b"subject_count", "template_count", b"template_count", "threshold", b"threshold", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "calibration_state", b"calibration_state", "contract", b"contract", "create_time", b"create_time", "display_name", b"display_name", "etag", b"etag", "gallery_id", b"gallery_id", "mean_of_best", b"mean_of_best", "migration", b"migration", "other_calibration", b"other_calibration", "other_calibration_state", b"other_calibration_state", "other_stale_reasons", b"other_stale_reasons", "policy", b"policy", "problem", b"problem", "stale_reasons", b"stale_reasons", "subject_count", b"subject_count", "template_count", b"template_count", "threshold", b"threshold", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -14,8 +14,9 @@ from facet.terminal.connection import Connection
 from facet.terminal.counts import counted
 from facet.terminal.option_groups import grouped_options
 from facet.terminal.program import spelled
-from facet.terminal.rendering import as_dict, calibration_state, threshold_source, unserved
+from facet.terminal.rendering import as_dict, calibration_state, threshold_source
 from facet.terminal.tables import number, table
+from facet.terminal.visible import one_line
 
 _PAGE = 1000
 
@@ -29,7 +30,6 @@ def list_galleries(
     """List the galleries of a running server, with their thresholds, calibrations and migrations."""
     with connection.open() as client:
         galleries = list(client.iter_galleries(page_size=_PAGE))
-        info = client.get_server_info()
     if as_json:
         console.print_json({"galleries": [as_dict(gallery) for gallery in galleries]})
         return
@@ -51,8 +51,8 @@ def list_galleries(
         rows.add_row(gallery.gallery_id, *counts, *threshold, calibration_state(gallery))
     console.out.print(rows)
     for gallery in galleries:
-        if problem := unserved(gallery, info):
-            console.out.print(problem)
+        if gallery.problem:
+            console.out.print(f"cannot be searched: {one_line(gallery.problem)}")
         if gallery.HasField("migration"):
             status = Steps(gallery.gallery_id, connection.address).status().command
             console.out.print(f"{gallery.gallery_id} migrates {in_a_word(gallery.migration)}; {status}")

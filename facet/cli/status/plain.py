@@ -74,6 +74,7 @@ def _plain_galleries(galleries: Galleries) -> dict[str, Any]:
                 "subjects": each.subject_count,
                 "templates": each.template_count,
                 "threshold": round(each.threshold, 4),
+                "problem": each.problem,
             }
             for each in galleries.largest
         ],

@@ -14,7 +14,6 @@ from facet.cli.status.server_status import (
     throughput,
 )
 from facet.terminal.counts import counted
-from facet.terminal.rendering import unserved
 from facet.terminal.tables import Shortened, listing, number, table, whole
 from facet.terminal.visible import visible
 from facet.v1 import server_service_pb2 as pb
@@ -31,7 +30,7 @@ def rendered(status: Status, address: str) -> RenderableType:
         title,
         _load(info, status),
         _errors(info),
-        _largest(status.galleries, info),
+        _largest(status.galleries),
         _latencies(info),
         _models(info),
     ]
@@ -86,7 +85,7 @@ def _caller(caller: pb.CallerInfo) -> str:
     return f"{name}: {' '.join(caller.scopes) or 'no scopes'} in {' '.join(caller.galleries) or 'no gallery'}{until}"
 
 
-def _largest(galleries: Galleries | None, info: pb.GetServerInfoResponse) -> RenderableType:
+def _largest(galleries: Galleries | None) -> RenderableType:
     if galleries is None or not galleries.largest:
         return Text()
     more = galleries.count - len(galleries.largest)
@@ -94,7 +93,9 @@ def _largest(galleries: Galleries | None, info: pb.GetServerInfoResponse) -> Ren
     for each in galleries.largest:
         cells = str(each.subject_count), str(each.template_count), f"{each.threshold:.4f}"
         rows.add_row(Shortened(each.gallery_id), *cells)
-    problems = [Text(visible(problem), "red") for each in galleries.largest if (problem := unserved(each, info))]
+    problems = [
+        Text(visible(f"cannot be searched: {each.problem}"), "red") for each in galleries.largest if each.problem
+    ]
     rest = [Text(f"and {counted(more, 'smaller gallery')}")] if more else []
     return Group(rows, *rest, *problems)
 

@@ -373,7 +373,8 @@ class GalleryServicer(MigrationServicer):
 
     def _gallery(self, gallery: Gallery) -> pb.Gallery:
         statuses = [self._galleries.calibrator.status(gallery.under(each)) for each in gallery.contracts]
-        return convert.gallery(gallery.told_to(identity.current().galleries.allows), statuses, self._of(gallery))
+        told = gallery.told_to(identity.current().galleries.allows)
+        return convert.gallery(told, statuses, self._of(gallery), self._galleries.problem_of(gallery))
 
     def _embedded(self, gallery_id: str, aligned: AlignedFace, work: Work) -> dict[str, Any]:
         """Embed a face with each model that the gallery needs templates of, for :class:`Enrollment`."""

@@ -253,7 +253,10 @@ def _candidate(found: Candidate) -> recognition_pb.Candidate:
 
 
 def gallery(
-    record: Gallery, statuses: Sequence[CalibrationStatus], migration: migrations_pb.Migration | None
+    record: Gallery,
+    statuses: Sequence[CalibrationStatus],
+    migration: migrations_pb.Migration | None,
+    problem: str,
 ) -> gallery_pb.Gallery:
     """Convert a gallery.
 
@@ -261,6 +264,7 @@ def gallery(
         record: the gallery.
         statuses: the states of its calibration, and of that of the other model of its migration.
         migration: its migration.
+        problem: why it cannot be searched; empty if it can.
     """
     status = statuses[0]
     message = gallery_pb.Gallery(
@@ -279,6 +283,7 @@ def gallery(
         stale_reasons=[_STALE_REASONS[reason] for reason in status.reasons],
         policy=policy_message(record.policy),
         migration=migration,
+        problem=problem,
     )
     if record.migration is not None and len(statuses) > 1:
         other = record.migration.other.calibration

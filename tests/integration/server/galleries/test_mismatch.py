@@ -48,8 +48,8 @@ def test_what_the_error_says_when_models_embedding_was_changed_works_when_it_is_
     assert "was enrolled with w600k_mbf, and this server embeds with second" in error.message
     (warning,) = [line for line in changed.log_lines() if line["event"] == "gallery cannot be searched"]
     assert (warning["gallery"], warning["problem"]) == ("team", error.message)
-    for command in ("facet gallery list", "facet status"):
-        assert "team cannot be searched" in " ".join(facet(command, changed.address).split())
+    for command in ("facet gallery list", "facet status", "facet gallery migrate status team"):
+        assert f"cannot be searched: {error.message}" in " ".join(facet(command, changed.address).split())
     changed.stop()
 
     setting = re.search(r"models.embedding_next=(\S+),", error.message)
@@ -61,7 +61,8 @@ def test_what_the_error_says_when_models_embedding_was_changed_works_when_it_is_
         (found,) = client.identify("team", pictures.yaoming).faces
         assert found.identification.candidates[0].subject_id == "yao"
         facet(f"{typed[1]} --no-wait", both.address)
-        assert client.get_gallery("team").migration.to_model.name == "second"
+        found_gallery = client.get_gallery("team")
+        assert (found_gallery.migration.to_model.name, found_gallery.problem) == ("second", "")
 
 
 def test_a_model_in_the_models_folder_is_named_as_its_manifest_names_it(

@@ -45,6 +45,8 @@ def print_state(gallery: gallery_pb.Gallery, steps: Steps, models: Sequence[Embe
         names = (each.name for each in models if each.contract == gallery.contract)
         model = next(names, f"not loaded, with the contract {gallery.contract[:16]}")
         console.out.print(f"{gallery.gallery_id} is not being migrated; its model is {one_line(model)}")
+        if gallery.problem:
+            console.out.print(f"cannot be searched: {one_line(gallery.problem)}")
     else:
         _print_migration(gallery)
     print_steps(next_steps(gallery, steps, models))
@@ -65,6 +67,7 @@ def as_plain(gallery: gallery_pb.Gallery, steps: Steps, models: Sequence[Embeddi
         "gallery": gallery.gallery_id,
         "contract": gallery.contract,
         "threshold": gallery.threshold,
+        "problem": gallery.problem,
         "migration": as_dict(gallery.migration) if is_migrated else None,
         "next": [{"command": each.command, "what": each.what} for each in next_steps(gallery, steps, models)],
     }

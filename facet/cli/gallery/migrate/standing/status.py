@@ -8,6 +8,7 @@ from facet.cli.gallery.migrate.standing.steps import Steps
 from facet.terminal import console
 from facet.terminal.connection import Connection
 from facet.terminal.option_groups import grouped_options
+from facet.terminal.visible import one_line
 
 
 @grouped_options
@@ -27,8 +28,10 @@ def status(
     steps = Steps(gallery, connection.address)
     with connection.open() as client:
         found = client.get_gallery(gallery)
-        models = client.get_server_info().embedding_models
+        info = client.get_server_info()
     if as_json:
-        console.print_json(as_plain(found, steps, models))
-    else:
-        print_state(found, steps, models)
+        console.print_json(as_plain(found, steps, info.embedding_models))
+        return
+    if info.embedding_next_problem and not found.HasField("migration"):
+        console.out.print(f"models.embedding_next is not loaded: {one_line(info.embedding_next_problem)}")
+    print_state(found, steps, info.embedding_models)
