@@ -146,14 +146,22 @@ class Mismatches:
         command = "rollback" if migration.is_switched(contract) else "switch"
         return f"{both}; or let the other one search: facet gallery migrate {command} {shlex.quote(gallery_id)}"
 
+    def name(self, contract: str, migration: Migration | None = None) -> str:
+        """The name of a model; empty if neither the server nor the migration of its gallery knows one."""
+        known = self._known(migration).get(contract)
+        return (known.name if known else "") or self.names.available.get(contract, "")
+
+    def _known(self, migration: Migration | None) -> Mapping[str, ModelVersion]:
+        """The loaded models, and those of a migration, by contract."""
+        migrating = (migration.source, migration.target) if migration else ()
+        return {model.contract: model for model in (*migrating, *self.names.loaded)}
+
     def _name(self, contract: str, migration: Migration | None = None, gallery_id: str = "") -> str:
         """What people call a model: its name, else the beginning of its file's digest, else that of its contract."""
-        known = {model.contract: model for model in (migration.source, migration.target)} if migration else {}
-        known |= {model.contract: model for model in self.names.loaded}
-        name = known[contract].name if contract in known else ""
-        if name := name or self.names.available.get(contract, ""):
+        if name := self.name(contract, migration):
             return name
-        digest = known[contract].sha256 if contract in known else self._digest(gallery_id)
+        known = self._known(migration).get(contract)
+        digest = known.sha256 if known else self._digest(gallery_id)
         if digest:
             return f"the model of SHA-256 {digest[:_DIGITS]}"
         return f"another model, of the contract {contract[:_DIGITS]!r}"

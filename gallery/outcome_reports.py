@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from gallery.errors import StorageError
 from gallery.pages import Page, last_id, page_of
 from gallery.records.outcomes import Outcome
 from gallery.registry import GalleryRegistry
 from gallery.stores.base import Store
+from gallery.times import EARLIEST
 
 _RETRY_SECONDS = 10.0
 """How long no key is asked for after the store could not make one: searches must not wait for a full disk."""
@@ -68,7 +70,8 @@ class OutcomeReports:
             SubjectNotFound: it truly was a subject that does not exist.
             StorageError: the store cannot be written.
         """
-        return self._store.outcomes.report(gallery_id, outcome, reporter=reporter, most=most)
+        (told,) = self._with_contracts(gallery_id, [outcome])
+        return self._store.outcomes.report(gallery_id, told, reporter=reporter, most=most)
 
     def list(self, gallery_id: str, *, page_size: int, page_token: str = "") -> Page[Outcome]:
         """List the outcomes of a gallery, in an order of the store's choice.
@@ -80,4 +83,29 @@ class OutcomeReports:
         """
         scope = ("outcomes", gallery_id)
         found = self._store.outcomes.outcomes(gallery_id, after=last_id(page_token, scope=scope), limit=page_size + 1)
+        found = self._with_contracts(gallery_id, found)
         return page_of(found, [each.outcome_id for each in found], page_size=page_size, scope=scope)
+
+    def model_name(self, gallery_id: str, contract: str) -> str:
+        """Return what the model of an answer is called; empty if that is not known.
+
+        Raises:
+            GalleryNotFound: the gallery does not exist.
+        """
+        return self._registry.mismatches.name(contract, self._registry.find(gallery_id).settings.migration)
+
+    def _with_contracts(self, gallery_id: str, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
+        """Give outcomes their contracts whose answers do not tell them, as those of earlier versions: the gallery's.
+
+        They keep none if the gallery may have had another model then: a switch begins a reference period.
+        """
+        if all(each.answer.contract for each in outcomes):
+            return outcomes
+        contract = self._registry.find(gallery_id).settings.contract
+        same_since = self._store.observations.reference_starts(gallery_id).get("", EARLIEST)
+        return [
+            replace(each, answer=replace(each.answer, contract=contract))
+            if not each.answer.contract and each.answer.time >= same_since
+            else each
+            for each in outcomes
+        ]

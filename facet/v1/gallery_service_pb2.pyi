@@ -3275,6 +3275,8 @@ class Outcome(_message.Message):
     TRUE_SUBJECT_ID_FIELD_NUMBER: _builtins.int
     REPORT_TIME_FIELD_NUMBER: _builtins.int
     NAMES_NOBODY_FIELD_NUMBER: _builtins.int
+    CONTRACT_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
     decision: _recognition_service_pb2.Decision.ValueType
     """The decision of the answer: DECISION_MATCH or DECISION_UNKNOWN."""
     subject_id: _builtins.str
@@ -3303,6 +3305,13 @@ class Outcome(_message.Message):
     """Somebody it named was deleted or has expired. It names nobody any more and has no similarities, and its times are
     the beginnings of their months.
     """
+    contract: _builtins.str
+    """The embedding contract of the model that gave the answer: similarities, margins and thresholds of two models cannot
+    be compared. Empty if it is not known: an earlier version of the server gave the answer, and the gallery was
+    migrated to another model since.
+    """
+    model: _builtins.str
+    """The name of that model, such as w600k_mbf. Empty if the server does not know it."""
     @_builtins.property
     def answer_time(self) -> _timestamp_pb2.Timestamp:
         """When the answer was given."""
@@ -3327,10 +3336,12 @@ class Outcome(_message.Message):
         true_subject_id: _builtins.str = ...,
         report_time: _timestamp_pb2.Timestamp | None = ...,
         names_nobody: _builtins.bool = ...,
+        contract: _builtins.str = ...,
+        model: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_margin", b"_margin", "_review_share", b"_review_share", "_similarity", b"_similarity", "answer_time", b"answer_time", "margin", b"margin", "report_time", b"report_time", "review_share", b"review_share", "similarity", b"similarity"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_margin", b"_margin", "_review_share", b"_review_share", "_similarity", b"_similarity", "answer_time", b"answer_time", "decision", b"decision", "margin", b"margin", "names_nobody", b"names_nobody", "report_time", b"report_time", "review_share", b"review_share", "similarity", b"similarity", "source", b"source", "subject_id", b"subject_id", "threshold", b"threshold", "true_subject_id", b"true_subject_id", "truth", b"truth", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_margin", b"_margin", "_review_share", b"_review_share", "_similarity", b"_similarity", "answer_time", b"answer_time", "contract", b"contract", "decision", b"decision", "margin", b"margin", "model", b"model", "names_nobody", b"names_nobody", "report_time", b"report_time", "review_share", b"review_share", "similarity", b"similarity", "source", b"source", "subject_id", b"subject_id", "threshold", b"threshold", "true_subject_id", b"true_subject_id", "truth", b"truth", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__margin: _TypeAlias = _typing.Literal["margin"]  # noqa: Y015
     _WhichOneofArgType__margin: _TypeAlias = _typing.Literal["_margin", b"_margin"]  # noqa: Y015

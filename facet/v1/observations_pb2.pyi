@@ -209,7 +209,7 @@ class AssessGalleryRequest(_message.Message):
     @_builtins.property
     def since(self) -> _timestamp_pb2.Timestamp:
         """The period whose errors are estimated begins here. Not set: 24 hours before its end, but not before the gallery's
-        calibration.
+        calibration, a switch to another embedding model, or a new reference period of all sources.
         """
 
     @_builtins.property

@@ -741,7 +741,7 @@ class Identification(_message.Message):
     or another mean_of_best.
     """
     answer_id: _builtins.str
-    """The id of this answer, for ReportOutcome: an opaque text of about 110 characters, which is valid for the server's
+    """The id of this answer, for ReportOutcome: an opaque text of about 200 characters, which is valid for the server's
     setting outcomes.days. It contains the answer, sealed; only servers of the same store can read it. Empty if the face
     was refused, if outcomes.days is 0, or if the store could not be written when the gallery's first id was needed.
     """

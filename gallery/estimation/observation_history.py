@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from gallery.errors import GalleryNotFound
 from gallery.estimation.drift import MIN_REFERENCE, WINDOW, Drift, drift, too_little_reference
 from gallery.estimation.reference import reference
-from gallery.observations.records import HOUR, Observation, total
+from gallery.observations.records import HOUR, Observation, start_of, total
 from gallery.records.galleries import Gallery
 from gallery.stores.base import Store
 from gallery.stores.logs import ObservationLog
@@ -177,10 +177,14 @@ class ObservationHistory:
 
 
 def comparable_since(gallery: Gallery) -> datetime:
-    """Return from when on the similarities of a gallery are like those of its calibration."""
+    """Return from when on the similarities of a gallery are like those of its calibration, and of the same model."""
     if gallery.calibration is None:
-        return gallery.create_time - HOUR
-    return max(gallery.create_time, gallery.calibration.create_time - HOUR)
+        since = gallery.create_time - HOUR
+    else:
+        since = max(gallery.create_time, gallery.calibration.create_time - HOUR)
+    if gallery.migration is None or gallery.migration.switch_time is None:
+        return since
+    return max(since, start_of(gallery.migration.switch_time, HOUR) + HOUR)  # the hour of a switch has both models
 
 
 def _is_of(observation: Observation, created: datetime | None) -> bool:

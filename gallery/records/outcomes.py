@@ -36,6 +36,7 @@ class GivenAnswer:
         source: ``camera:`` and the name of the camera, or ``caller:`` and the id of the caller.
         review_share: the share of answers that were marked for review when this one was, (0, 1]; ``None`` if this one
             was not marked.
+        contract: the embedding contract of the model that searched; empty if it is not known.
     """
 
     nonce: bytes
@@ -47,6 +48,7 @@ class GivenAnswer:
     threshold: float
     source: str
     review_share: float | None = None
+    contract: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from facet.cli.evaluate.shared import run as running
 from facet.cli.evaluate.shared.options import Mistakes, ReportFolder, Require, Seed
 from facet.cli.evaluate.shared.output import Row, shown
 from facet.cli.evaluate.shared.run import Advance
-from facet.evaluation.outcomes.figures import RATES, TOO_FEW, by_source_and_month, figures, worst
+from facet.evaluation.outcomes.figures import RATES, TOO_FEW, by_model, by_source_and_month, figures, worst
 from facet.evaluation.outcomes.run import OutcomesRun, fetch
 from facet.evaluation.report.document import Report, document
 from facet.evaluation.report.glossary import meaning
@@ -41,9 +41,10 @@ def outcomes(
 ) -> None:
     """How often is the server right in production? From what clients said with ReportOutcome.
 
-    Shows precision, recall, FPIR and FNIR with 95 % intervals, by source and month. What people report by themselves is
-    biased: mostly they report mistakes. The figures named [i]reviewed_...[/i] are not. They come from the answers that
-    the server marked at random ([b]outcomes.review_share[/b]), if somebody checked all of these.
+    Shows precision, recall, FPIR and FNIR of the model that searches the gallery, with 95 % intervals, by source and
+    month; answers of other models are apart. What people report by themselves is biased: mostly they report mistakes.
+    The figures named [i]reviewed_...[/i] are not. They come from the answers that the server marked at random
+    ([b]outcomes.review_share[/b]), if somebody checked all of these.
 
     With [b]--report[/b], the page shows the worst mistakes with the enrolled faces, if [b]enrollment.keep_crops[/b] is
     on. The audit log then has an access report for each person on the page. Needs the scope admin.
@@ -63,14 +64,20 @@ def outcomes(
         return found
 
     done = running.measured(connection, "Reading outcomes", 1, measure)
-    found = done.run.outcomes
+    found, everything = done.run.outcomes, done.run.everything
     built = document(
         "outcomes",
-        figures(found, seed=seed),
-        tables={"by_source_and_month": by_source_and_month(found, seed=seed)},
+        figures(found, seed=seed) | {"reported_of_other_models": len(everything) - len(found)},
+        tables={
+            "by_source_and_month": by_source_and_month(found, seed=seed),
+            "by_model": by_model(everything, done.run.contract, seed=seed),
+        },
         mistakes=worst(found, mistakes),
         provenance=provenance(
-            done.info, data=_data(gallery, found), configuration={"gallery": gallery, "mistakes": mistakes}, seed=seed
+            done.info,
+            data=_data(gallery, everything),
+            configuration={"gallery": gallery, "mistakes": mistakes},
+            seed=seed,
         ),
         times=done.times,
     )
@@ -94,13 +101,8 @@ def _written(crops: dict[str, bytes], folder: Path) -> dict[str, Path]:
 
 def _show(report: Report) -> None:
     results.print_figures("Outcomes", _rows(report))
-    rows = report["tables"]["by_source_and_month"]
-    if rows:
-        table = tables.table("source", "month", tables.number("reported"), "precision", "recall", title="By month")
-        for row in rows:
-            rates = (_cell(row[name]) for name in ("precision", "recall"))
-            table.add_row(one_line(row["source"]) or "-", row["month"], str(row["reported"]), *rates)
-        console.out.print(table)
+    _print_table(report["tables"]["by_source_and_month"], "By month", "source", "month")
+    _print_table(report["tables"]["by_model"], "By model that gave the answer", "model")
     for kind, found in report["mistakes"].items():
         table = tables.table(
             "candidate", "truth", tables.number("similarity"), "answered", title=kind.replace("_", " ")
@@ -109,6 +111,16 @@ def _show(report: Report) -> None:
             texts = one_line(each["candidate"]) or "-", one_line(each["truth"])
             table.add_row(*texts, shown(each["similarity"], 3), each["answered"])
         console.out.print(table)
+
+
+def _print_table(rows: Sequence[Report], title: str, *names: str) -> None:
+    if not rows:
+        return
+    table = tables.table(*names, tables.number("reported"), "precision", "recall", title=title)
+    for row in rows:
+        rates = (_cell(row[name]) for name in ("precision", "recall"))
+        table.add_row(*(one_line(row[name]) or "-" for name in names), str(row["reported"]), *rates)
+    console.out.print(table)
 
 
 def _cell(figure: Report) -> str:
@@ -124,6 +136,8 @@ def _rows(report: Report) -> Iterator[Row]:
     unknowns = f"unknown people: {report['right_unknowns']} right, {report['wrong_unknowns']} wrong"
     yield "reported", str(report["reported"]), f"{matches}; {unknowns}"
     yield "reported_of_review", str(report["reported_of_review"]), "of these were marked for review at random"
+    if other := report["reported_of_other_models"]:
+        yield "reported_of_other_models", str(other), meaning("reported_of_other_models")
     untold = report["wrong_matches_without_truth"]
     if untold:
         yield "wrong_matches_without_truth", str(untold), meaning("wrong_matches_without_truth")

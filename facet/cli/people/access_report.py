@@ -130,6 +130,7 @@ def _outcome(said: pb.Outcome, subject: str) -> dict[str, object]:
         "decision": Decision.Name(said.decision).removeprefix("DECISION_").lower(),
         "was_most_similar": is_candidate,
         "similarity": said.similarity if is_candidate and said.HasField("similarity") else None,
+        "model": said.model,
         "truly_was_the_person": said.true_subject_id == subject,
         "verdict": Verdict.Name(said.verdict).removeprefix("VERDICT_").lower(),
         "report_time": said.report_time.ToJsonString(),

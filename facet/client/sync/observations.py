@@ -95,7 +95,8 @@ class ObservationMethods(Connection):
         Args:
             gallery_id: the gallery.
             since: when the period begins whose errors are estimated, with a time zone; ``None`` for the last day, but
-                not before the gallery's calibration.
+                not before the gallery's calibration, its switch to another model, or a new reference period of all
+                sources.
             until: when it ends; ``None`` for now.
             reference_since: when the reference period begins; ``None`` for the first hours after the calibration, or
                 after :meth:`begin_reference_period`.

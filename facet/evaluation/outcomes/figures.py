@@ -22,6 +22,9 @@ COUNTS = (
     *("reported", "right_matches", "wrong_matches", "right_unknowns", "wrong_unknowns"),
     *("wrong_matches_without_truth", "reported_of_review"),
 )
+_DIGITS = 8
+"""Digits of the contract of a model without a name that are shown."""
+_SHOWN = ("reported", "precision", "recall", "reviewed_precision", "reviewed_recall")
 _UNTOLD = "{} wrong matches have no truth: the interval covers that none or all of these people are enrolled"
 TOO_FEW = "too few reports: any share from 0 to 1 is possible"
 """The note of a rate whose interval says nothing."""
@@ -76,12 +79,38 @@ def by_source_and_month(outcomes: Iterable[Outcome], *, seed: int) -> list[dict[
     groups: dict[tuple[str, str], list[Outcome]] = {}
     for each in outcomes:
         groups.setdefault((each.source, each.answer_time.ToDatetime().strftime("%Y-%m")), []).append(each)
-    rows = []
-    for (source, month), group in sorted(groups.items()):
-        found = figures(group, seed=seed)
-        shown = ("reported", "precision", "recall", "reviewed_precision", "reviewed_recall")
-        rows.append({"source": source, "month": month} | {name: found[name] for name in shown})
-    return rows
+    return [
+        {"source": source, "month": month} | _main_figures(group, seed)
+        for (source, month), group in sorted(groups.items())
+    ]
+
+
+def by_model(outcomes: Iterable[Outcome], searching: str, *, seed: int) -> list[dict[str, Any]]:
+    """A row for each model: its name and contract, whether it searches, counts and rates; the one that searches first.
+
+    Args:
+        outcomes: what was said.
+        searching: the contract of the model that searches the gallery.
+        seed: of the resampling of people.
+    """
+    groups: dict[str, list[Outcome]] = {}
+    for each in outcomes:
+        groups.setdefault(each.contract, []).append(each)
+    return [
+        {"model": model_of(group[0]), "contract": contract, "searches": contract == searching}
+        | _main_figures(group, seed)
+        for contract, group in sorted(groups.items(), key=lambda each: (each[0] != searching, each[0]))
+    ]
+
+
+def model_of(outcome: Outcome) -> str:
+    """How the model of an answer is called."""
+    return outcome.model or outcome.contract[:_DIGITS] or "not known"
+
+
+def _main_figures(outcomes: Sequence[Outcome], seed: int) -> dict[str, Any]:
+    found = figures(outcomes, seed=seed)
+    return {name: found[name] for name in _SHOWN}
 
 
 def worst(outcomes: Iterable[Outcome], most: int) -> dict[str, list[dict[str, Any]]]:

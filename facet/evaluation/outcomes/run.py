@@ -18,11 +18,16 @@ class OutcomesRun:
     """What a server knows about its answers.
 
     Attributes:
-        outcomes: what was said, the first at the beginning.
+        contract: the embedding contract of the model that searches the gallery.
+        outcomes: what was said about answers of that model, the first at the beginning: no others can be compared with
+            them.
+        everything: what was said about the answers of all models.
         crops: an enrolled face, PNG, of each subject in the worst mistakes whose crops the server keeps.
     """
 
+    contract: str
     outcomes: list[Outcome]
+    everything: list[Outcome]
     crops: dict[str, bytes]
 
 
@@ -35,12 +40,14 @@ async def fetch(client: AsyncClient, gallery_id: str, *, mistakes: int, crops: b
         mistakes: how many of the worst mistakes of each kind are shown.
         crops: whether their enrolled faces are fetched. The audit log has an access report for each of these people.
     """
-    outcomes = [each async for each in client.iter_outcomes(gallery_id, page_size=_PAGE)]
+    everything = [each async for each in client.iter_outcomes(gallery_id, page_size=_PAGE)]
+    contract = (await client.get_gallery(gallery_id)).contract
+    outcomes = [each for each in everything if each.contract == contract]
     if not crops:
-        return OutcomesRun(outcomes, {})
+        return OutcomesRun(contract, outcomes, everything, {})
     shown = [each for some in worst(outcomes, mistakes).values() for each in some]
     people = {each[name] for each in shown for name in ("candidate_image", "mate_image")} - {""}
-    return OutcomesRun(outcomes, await _crops(client, gallery_id, people))
+    return OutcomesRun(contract, outcomes, everything, await _crops(client, gallery_id, people))
 
 
 async def _crops(client: AsyncClient, gallery_id: str, people: Collection[str]) -> dict[str, bytes]:

@@ -48,7 +48,7 @@ FIGURES: Mapping[Kind, tuple[str, ...]] = {
     "outcomes": (
         *(f"{sample}{rate}" for sample in ("", "reviewed_") for rate in ("precision", "recall", "fpir", "fnir")),
         *("reported", "right_matches", "wrong_matches", "right_unknowns", "wrong_unknowns"),
-        *("wrong_matches_without_truth", "reported_of_review"),
+        *("wrong_matches_without_truth", "reported_of_review", "reported_of_other_models"),
     ),
     "online": (
         *("unknown_share", "fpir", "fnir", "sources", "compared_sources", "changed_sources"),

@@ -95,6 +95,10 @@ _MEANINGS: tuple[tuple[str, str], ...] = (
     (r"matches", "faces that were identified as somebody"),
     (r"refused_faces", "faces that were too poor, and people who left before anything was decided"),
     (r"reported_of_review", "reported answers that the server had marked for review at random"),
+    (
+        r"reported_of_other_models",
+        "answers of models that do not search now, or are not known; they count for no other figure",
+    ),
     (r"identified", "share of presences that were rightly named at all"),
     (r"identified_within_1s", "share of presences that were rightly named within a second of their start"),
     (r"median_seconds_to_identify", "seconds from the start of a presence to its right name"),

@@ -17,7 +17,7 @@ from facet.server.wire.terms import timestamp
 from facet.v1 import observations_pb2 as pb
 from gallery.errors import InvalidPageToken
 from gallery.estimation.estimates import MAX_SHARE_WIDTH, estimate
-from gallery.estimation.observation_history import MAX_LOOK_BACK, Period, comparable_since
+from gallery.estimation.observation_history import MAX_LOOK_BACK, Period
 from gallery.galleries import Galleries
 from gallery.names import MAX_ID
 from gallery.observations.records import HOUR, start_of, total
@@ -85,8 +85,8 @@ class Assessments:
         def read() -> pb.AssessGalleryResponse:
             self._flush()
             gallery = self._galleries.get_gallery(gallery_id)
-            first = max(until - DEFAULT_PERIOD, comparable_since(gallery)) if since is None else since
-            first = start_of(first, HOUR)
+            first = since or max(until - DEFAULT_PERIOD, self._history.reference_since(gallery, ""))
+            first = min(start_of(first, HOUR), until)  # no whole hour may have passed since a switch of the model
             response = pb.AssessGalleryResponse(
                 threshold=gallery.threshold, since=timestamp(first), until=timestamp(until)
             )

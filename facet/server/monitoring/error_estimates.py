@@ -13,7 +13,6 @@ from prometheus_client.registry import Collector
 
 from gallery.errors import GalleryError, GalleryNotFound
 from gallery.estimation.estimates import Interval, estimate
-from gallery.estimation.observation_history import comparable_since
 from gallery.galleries import Galleries
 from gallery.observations.records import Observation, total
 from gallery.records.galleries import Gallery
@@ -105,7 +104,7 @@ class ErrorEstimates(Collector):
     def _estimate(self, gallery: Gallery, moment: datetime) -> Mapping[str, Interval]:
         if gallery.calibration is None:
             return {}
-        since = max(moment - _PERIOD, comparable_since(gallery))
+        since = max(moment - _PERIOD, self._galleries.observations.reference_since(gallery, ""))
         period = self._galleries.observations.period(gallery.gallery_id, "", since=since, until=moment)
         counts = total(each.counts for each in period.hours)
         if counts.searches < MIN_SEARCHES:

@@ -33,8 +33,15 @@ class AnswerIds:
         self._review_share = review_share
         self._seals: dict[str, AnswerSeal] = {}
 
-    def mark(self, gallery_id: str, answers: Iterable[pb.Identification], source: str) -> None:
-        """Give identifications their ids; a refused face gets none. May ask the store; it does not raise for that."""
+    def mark(self, gallery_id: str, answers: Iterable[pb.Identification], source: str, contract: str) -> None:
+        """Give identifications their ids; a refused face gets none. May ask the store; it does not raise for that.
+
+        Args:
+            gallery_id: the gallery that was searched.
+            answers: the identifications.
+            source: see :class:`gallery.records.outcomes.GivenAnswer`, like ``contract``.
+            contract: the embedding contract of the model that searched.
+        """
         seal = self._seal(gallery_id)
         if seal is None:
             return
@@ -55,11 +62,14 @@ class AnswerIds:
                     each.threshold,
                     source,
                     share,
+                    contract,
                 )
             )
             each.review_requested = share is not None
 
-    def mark_events(self, gallery_id: str, events: Iterable[pb.TrackEvent], threshold: float, source: str) -> None:
+    def mark_events(
+        self, gallery_id: str, events: Iterable[pb.TrackEvent], threshold: float, source: str, contract: str
+    ) -> None:
         """Give the decisions of a stream their ids: those events that name a subject, and those that name nobody."""
         decided = [each for each in events if _is_decision(each)]
         seal = self._seal(gallery_id) if decided else None
@@ -79,6 +89,7 @@ class AnswerIds:
                     threshold,
                     source,
                     share,
+                    contract,
                 )
             )
             each.review_requested = share is not None

@@ -90,13 +90,19 @@ class Outcomes:
             InvalidField: a field is out of range.
             GalleryError: the gallery does not exist, or the token is not one of this list.
         """
-        page = await asyncio.to_thread(
-            self._galleries.outcomes.list,
-            validate.gallery_id(request.gallery_id),
-            page_size=validate.page_size(request.page_size),
-            page_token=request.page_token,
-        )
-        return gallery_pb.ListOutcomesResponse(outcomes=map(_message, page.items), next_page_token=page.next_page_token)
+        gallery_id = validate.gallery_id(request.gallery_id)
+        size = validate.page_size(request.page_size)
+
+        def read() -> gallery_pb.ListOutcomesResponse:
+            page = self._galleries.outcomes.list(gallery_id, page_size=size, page_token=request.page_token)
+            contracts = {each.answer.contract for each in page.items}
+            names = {contract: self._galleries.outcomes.model_name(gallery_id, contract) for contract in contracts}
+            return gallery_pb.ListOutcomesResponse(
+                outcomes=[_message(each, names[each.answer.contract]) for each in page.items],
+                next_page_token=page.next_page_token,
+            )
+
+        return await asyncio.to_thread(read)
 
 
 def _check_consistent(answer: GivenAnswer, truth: Truth, subject_id: str, *, is_right: bool) -> None:
@@ -111,7 +117,7 @@ def _check_consistent(answer: GivenAnswer, truth: Truth, subject_id: str, *, is_
         raise InvalidField("true_subject_id", "contradicts the verdict: the person is enrolled and was not identified")
 
 
-def _message(outcome: Outcome) -> gallery_pb.Outcome:
+def _message(outcome: Outcome, model: str) -> gallery_pb.Outcome:
     answer = outcome.answer
     return gallery_pb.Outcome(
         decision=_DECISIONS[answer.decision],
@@ -127,4 +133,6 @@ def _message(outcome: Outcome) -> gallery_pb.Outcome:
         true_subject_id=outcome.truth_subject_id,
         report_time=timestamp(outcome.report_time),
         names_nobody=outcome.is_forgotten,
+        contract=answer.contract,
+        model=model,
     )

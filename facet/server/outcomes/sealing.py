@@ -120,13 +120,16 @@ def _packed(answer: GivenAnswer, microseconds: int) -> bytes:
         + _END
         + answer.source.encode()
         + _END
+        + answer.contract.encode()
+        + _END
     )
     return content + bytes(-len(content) % _BLOCK)
 
 
 def _unpacked(content: bytes, nonce: bytes) -> GivenAnswer:
     flags, microseconds, similarity, margin, threshold, share = _FIXED.unpack_from(content)
-    subject, source, _ = content[_FIXED.size :].split(_END, 2)
+    subject, source, rest = content[_FIXED.size :].split(_END, 2)
+    contract = rest.split(_END, 1)[0]  # empty in the ids of versions that did not tell it
     return GivenAnswer(
         nonce,
         from_microseconds(microseconds),
@@ -137,4 +140,5 @@ def _unpacked(content: bytes, nonce: bytes) -> GivenAnswer:
         threshold,
         source.decode(),
         share if flags & _HAS_REVIEW else None,
+        contract.decode(),
     )

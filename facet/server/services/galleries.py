@@ -273,7 +273,7 @@ class GalleryServicer(MigrationServicer):
                     gallery_id, probe[None], top_k=top_k, threshold=threshold, contract=contract
                 )
             response = pb.SearchEmbeddingResponse(identification=convert.identification(found[0]))
-            self._answer_ids.mark(gallery_id, (response.identification,), caller)
+            self._answer_ids.mark(gallery_id, (response.identification,), caller, contract)
             return response
 
         response = await self._workers.run(work, task)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import compress
 
 from facet.server.scheduling.work import Work
@@ -22,6 +22,7 @@ from recognizer.quality import NO_LIMITS, QualityLimits
 from recognizer.sources import Source
 
 Record = Callable[[float, Sequence[AlignedFace], Sequence[Identification], int], None]
+Mark = Callable[[Iterable[pb.Identification], str], None]
 
 
 def identify(
@@ -40,6 +41,7 @@ def identify(
     distinct_subjects: bool = False,
     record: Record | None = None,
     searched: Searched | None = None,
+    mark: Mark | None = None,
 ) -> Turns[pb.IdentifyResponse]:
     """Identify the people in a picture, on a worker's thread.
 
@@ -62,6 +64,7 @@ def identify(
             of faces in the picture.
         searched: told the contract of the model that the gallery was searched with, the faces that were searched, and
             the gallery's answers.
+        mark: gives the answers their ids; told the contract of the model that searched, too.
 
     Returns:
         the response without timings.
@@ -107,6 +110,8 @@ def identify(
         pb.IdentifiedFace(face=convert.face(face), identification=convert.identification(answer, compared))
         for face, answer in zip(faces, answers, strict=True)
     )
+    if mark is not None and any(fit):
+        mark((face.identification for face in response.faces), contract)
     return response
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from functools import partial
 
 import numpy as np
@@ -206,6 +206,9 @@ class RecognitionServicer(RecognitionServiceServicer):
         caller_id, caller = identity.current().id, source_of_call()
         answering = asyncio.current_task()
 
+        def mark(answers: Iterable[pb.Identification], contract: str) -> None:
+            self._answer_ids.mark(gallery_id, answers, caller, contract)
+
         def turns() -> Turns[pb.IdentifyResponse]:
             self._galleries.search_contract(gallery_id)
             record = partial(self._recorder.picture, gallery_id, caller_id)
@@ -228,11 +231,11 @@ class RecognitionServicer(RecognitionServiceServicer):
                     thorough=thorough,
                     record=record,
                     searched=searched,
+                    mark=mark,
                 )
             except PictureError:
                 self._recorder.undecoded(gallery_id, caller_id)
                 raise
-            self._answer_ids.mark(gallery_id, (face.identification for face in response.faces), caller)
             return response
 
         response = await self._workers.run_in_turns(work, turns(), never_refuse=never_refuse)

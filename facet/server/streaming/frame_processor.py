@@ -26,7 +26,7 @@ from recognizer.progress import Turns
 from recognizer.search.orientation import boxes_turned_back, points_turned_back, turned
 
 
-def _no_marks(_: Sequence[pb.TrackEvent]) -> None:
+def _no_marks(_: Sequence[pb.TrackEvent], __: str) -> None:
     """Give no ids."""
 
 
@@ -56,7 +56,7 @@ class FrameProcessor:
         settings: how people are tracked.
         record: counts the people whose tracks are decided.
         include_objects: whether to answer the detected objects.
-        mark: gives the decisions among the events their ids.
+        mark: gives the decisions among the events their ids; told the embedding contract of the model that searched.
         turn: the camera's turn, see :mod:`recognizer.search.orientation`; ``None`` finds it out.
 
     Attributes:
@@ -71,7 +71,7 @@ class FrameProcessor:
         record: Record,
         *,
         include_objects: bool,
-        mark: Callable[[Sequence[pb.TrackEvent]], None] = _no_marks,
+        mark: Callable[[Sequence[pb.TrackEvent], str], None] = _no_marks,
         turn: int | None = None,
         undecoded: Callable[[], None] = lambda: None,
     ) -> None:
@@ -84,6 +84,7 @@ class FrameProcessor:
         self._mark = mark
         self._camera_turn = CameraTurn(pipeline, turn)
         self._turn = turn or 0
+        self._contract = ""
         self.pixels = 0
 
     def process(self, frame: Frame, work: Work) -> Turns[ProcessedFrame]:
@@ -125,22 +126,21 @@ class FrameProcessor:
             embedded=step.embedded,
             turn=turn,
         )
-        self._mark(response.events)
+        self._mark(response.events, self._contract)
         return ProcessedFrame(response, step.gallery_error)
 
     def _step(self, picture: NDArray[np.uint8], time: float, work: Work) -> StepResult:
         """Track the people in a frame with the gallery's model; again if the gallery is given another one meanwhile."""
         while True:
-            perception = FramePerception(
-                self._pipeline, self._gallery, work, self._include_objects, self._gallery.contract()
-            )
+            self._contract = self._gallery.contract()
+            perception = FramePerception(self._pipeline, self._gallery, work, self._include_objects, self._contract)
             with suppress(ContractReplaced):
                 return self._tracker.step(picture, time, perception)
 
     def end_tracks(self) -> list[pb.TrackEvent]:
         """End all tracks: the events that were not answered yet, then LEFT for each track. No frame follows."""
         events = [answers.event(each) for each in self._tracker.finish(self._still_enrolled)]
-        self._mark(events)
+        self._mark(events, self._contract)
         return events
 
     def _still_enrolled(self, subject_ids: Collection[str]) -> Collection[str]:

@@ -91,10 +91,10 @@ class StreamGallery:
         with _available():
             return [subject_id for subject_id in subject_ids if self._is_enrolled(subject_id)]
 
-    def threshold(self) -> float:
-        """The threshold of the next search, [-1, 1]."""
+    def threshold(self, contract: str) -> float:
+        """The threshold of searches by a contract, [-1, 1]."""
         with _available():
-            return self._threshold_of(self.contract())
+            return self._threshold_of(contract)
 
     def _is_enrolled(self, subject_id: str) -> bool:
         try:

@@ -173,10 +173,12 @@ class Streams:
             undecoded=partial(self._recorder.undecoded, settings.gallery_id, caller_id, camera=settings.camera),
         )
 
-    def _mark(self, gallery: StreamGallery, gallery_id: str, source: str, events: Sequence[pb.TrackEvent]) -> None:
+    def _mark(
+        self, gallery: StreamGallery, gallery_id: str, source: str, events: Sequence[pb.TrackEvent], contract: str
+    ) -> None:
         """Give the decisions among these events their ids; none get one while the gallery is not there."""
         with suppress(GalleryUnavailable, StorageError):
-            self._answer_ids.mark_events(gallery_id, events, gallery.threshold(), source)
+            self._answer_ids.mark_events(gallery_id, events, gallery.threshold(contract), source, contract)
 
     async def _read(self, requests: _Requests, latest: LatestFrame) -> None:
         """Read frames; raises what the client's side of the stream ends with."""

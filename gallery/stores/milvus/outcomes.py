@@ -136,6 +136,7 @@ def _row(location: GalleryLocation, outcome: Outcome, reporter: str) -> Row:
         "threshold": answer.threshold,
         "source": answer.source,
         "review_share": answer.review_share,
+        "contract": answer.contract,
         "is_right": outcome.is_right,
         "truth": outcome.truth.value,
         "is_forgotten": outcome.is_forgotten,
@@ -167,6 +168,7 @@ def _outcome(row: Row) -> Outcome:
             text["threshold"],
             text["source"],
             text["review_share"],
+            text.get("contract", ""),
         )
         said = from_microseconds(row["reported"])
         truth = Truth(text["truth"])

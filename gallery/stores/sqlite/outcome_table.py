@@ -25,8 +25,8 @@ _LAST_KEY = 2**63 - 1
 
 _INSERT = """
     INSERT OR REPLACE INTO outcomes (gallery_key, nonce, answer_time, decision, subject_key, similarity, margin,
-        threshold, source, review_share, is_right, truth, truth_key, report_time, is_forgotten, reporter)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        threshold, source, review_share, contract, is_right, truth, truth_key, report_time, is_forgotten, reporter)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _SPARE = 100
 """The divisor of the most outcomes that gives how many are deleted beyond what is too much: sorting them takes long."""
@@ -42,7 +42,7 @@ _DELETE = """
 _COUNT = "SELECT COUNT(*) FROM outcomes WHERE gallery_key = ?"
 _OUTCOME = f"""
     SELECT outcomes.key, nonce, answer_time, decision, similarity, margin, outcomes.threshold, source, review_share,
-        is_right, truth, report_time, is_forgotten,
+        outcomes.contract, is_right, truth, report_time, is_forgotten,
         subject_key, CASE WHEN {LIVING_SUBJECT} THEN subjects.subject_id END,
         truth_key, CASE WHEN {LIVING_SUBJECT.replace("subjects.", "truths.")} THEN truths.subject_id END
     FROM outcomes JOIN galleries ON galleries.key = outcomes.gallery_key
@@ -109,7 +109,11 @@ class OutcomeTable:
                 (
                     *(gallery_key, answer.nonce, to_microseconds(answer.time), answer.decision.value),
                     *(subject_key, answer.similarity, answer.margin, answer.threshold),
-                    *(sealer.text(answer.source, OUTCOME_SOURCE, answer.nonce.hex()), answer.review_share),
+                    *(
+                        sealer.text(answer.source, OUTCOME_SOURCE, answer.nonce.hex()),
+                        answer.review_share,
+                        answer.contract,
+                    ),
                     *(outcome.is_right, outcome.truth.value, truth_key),
                     *(to_microseconds(outcome.report_time), outcome.is_forgotten, digest),
                 ),
@@ -148,7 +152,7 @@ def _outcome_of(row: tuple[Any, ...], opener: Opener) -> Outcome:
     Raises:
         BadRow: it is not as it was written.
     """
-    key, nonce, answer_time, decision, similarity, margin, threshold, source, share, *rest = row
+    key, nonce, answer_time, decision, similarity, margin, threshold, source, share, contract, *rest = row
     is_right, truth, report_time, is_forgotten, subject_key, subject_id, truth_key, truth_id = rest
     try:
         answer = GivenAnswer(
@@ -161,6 +165,7 @@ def _outcome_of(row: tuple[Any, ...], opener: Opener) -> Outcome:
             threshold,
             opener.text(source, OUTCOME_SOURCE, nonce.hex()),
             share,
+            contract,
         )
         said = from_microseconds(report_time)
         found = Outcome(f"{key:020}", answer, bool(is_right), Truth(truth), truth_id or "", said, bool(is_forgotten))

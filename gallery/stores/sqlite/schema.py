@@ -249,6 +249,13 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         ) STRICT""",
         "CREATE INDEX second_embeddings_of_gallery ON second_embeddings (gallery_key)",
     ),
+    (
+        # The embedding contract of the model that gave the answer; empty if it is not known. What was said before is
+        # about the only model that its gallery had, unless that has been migrated.
+        "ALTER TABLE outcomes ADD COLUMN contract TEXT NOT NULL DEFAULT ''",
+        """UPDATE outcomes SET contract = galleries.contract FROM galleries
+            WHERE galleries.key = gallery_key AND galleries.contract = first_contract AND migration = ''""",
+    ),
 )
 """The statements from each schema version to the next; the first make version 1 from nothing."""
 

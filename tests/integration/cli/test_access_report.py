@@ -54,6 +54,7 @@ def test_the_archive_holds_a_person_with_every_template_and_nobody_else(
     (said,) = person["outcomes"]
     assert (said["decision"], said["was_most_similar"], said["truly_was_the_person"]) == ("match", True, False)
     assert (said["verdict"], said["similarity"]) == ("wrong", answer.candidates[0].similarity)
+    assert said["model"] == "w600k_mbf"
     assert files.keys() == {"README.txt", "person.json", first["crop"], second["crop"]}
     assert Image.open(io.BytesIO(files[first["crop"]])).size == (112, 112)
     assert not [name for name, data in files.items() if b"zed" in data.lower()]

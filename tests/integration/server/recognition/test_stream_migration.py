@@ -71,7 +71,16 @@ def test_tracks_are_decided_again_by_the_model_that_searches(
     with asking(client, lossless(gallery)) as ask:
         before = [ask(next(frames)) for _ in range(2 * RATE)]
         assert kinds(before, "left") == ["IDENTIFIED"]
+        migration = client.get_gallery(gallery).migration
+        contracts = migration.from_model.contract, migration.to_model.contract
         client.switch_migration(gallery, allow_missing=True)
-        assert kinds([ask(next(frames)) for _ in range(2 * RATE)], "left") == ["CHANGED"]
+        after = [ask(next(frames)) for _ in range(2 * RATE)]
+        assert kinds(after, "left") == ["CHANGED"]
         client.roll_back_migration(gallery)
-        assert kinds([ask(next(frames))], "left") == ["IDENTIFIED"]
+        again = [ask(next(frames))]
+        assert kinds(again, "left") == ["IDENTIFIED"]
+    for answers in (before, after, again):
+        for event in (event for answer in answers for event in answer.events if event.answer_id):
+            client.report_outcome(gallery, event.answer_id, True)
+            told = list(client.iter_outcomes(gallery))[-1].contract
+            assert told == contracts[answers is after], "an answer tells the model that decided it"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from facet.evaluation.intervals import Figure
-from facet.evaluation.outcomes.figures import TOO_FEW, by_source_and_month, figures, worst
+from facet.evaluation.outcomes.figures import TOO_FEW, by_model, by_source_and_month, figures, worst
 from facet.evaluation.report.html import formatted
 from facet.v1 import recognition_service_pb2 as pb
 from facet.v1.gallery_service_pb2 import TRUTH_NOBODY, TRUTH_SUBJECT, TRUTH_UNSPECIFIED, Outcome, Truth
@@ -128,6 +128,20 @@ def test_outcomes_are_told_by_source_and_month() -> None:
     rows = by_source_and_month(said, seed=0)
     found = [(row["source"], row["month"], row["reported"], row["precision"].value) for row in rows]
     assert found == [("door", "2026-04", 4, 1.0), ("door", "2026-05", 6, 0.0), ("gate", "2026-05", 5, 1.0)]
+
+
+def test_answers_of_each_model_are_told_apart_and_the_one_that_searches_comes_first() -> None:
+    said = [*repeated(4, MATCH, True), *repeated(5, MATCH, False), *repeated(6, MATCH, True), outcome(MATCH, True)]
+    for number, each in enumerate(said):
+        model = ("old", "new", "", "unnamed")[(number >= 4) + (number >= 9) + (number >= 15)]
+        each.contract, each.model = model and f"{model} contract", "" if model == "unnamed" else model
+    rows = by_model(said, "new contract", seed=0)
+    assert [(row["model"], row["searches"], row["reported"], row["precision"].value) for row in rows] == [
+        ("new", True, 5, 0.0),
+        ("not known", False, 6, 1.0),
+        ("old", False, 4, 1.0),
+        ("unnamed ", False, 1, None),
+    ]
 
 
 @pytest.mark.parametrize("count", [1, 3])

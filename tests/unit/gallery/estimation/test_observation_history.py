@@ -16,6 +16,8 @@ from gallery.observations.records import DAY, HOUR, Observation, start_of
 from gallery.observations.tally import Tally
 from gallery.records.galleries import Gallery
 from gallery.records.identifications import Decision
+from gallery.records.migrations import Migration, ModelVersion, ThresholdSettings
+from gallery.records.thresholds import ThresholdSource
 from gallery.stores.sqlite.sqlite_store import SqliteStore
 from tests.integration.gallery.stores.samples import CALIBRATION, NOW, new_gallery
 from tests.unit.gallery.observations.faces import MEASURES
@@ -66,6 +68,19 @@ def test_a_calibration_begins_a_new_reference_period(gallery: Gallery) -> None:
     calibrated = replace(gallery, calibration=replace(CALIBRATION, create_time=NOW + 2 * DAY))
     assert comparable_since(gallery) == NOW - HOUR
     assert comparable_since(calibrated) == NOW + 2 * DAY - HOUR
+
+
+def test_what_searches_looked_like_is_comparable_from_the_first_whole_hour_after_a_switch_of_the_model(
+    gallery: Gallery,
+) -> None:
+    old, new = (ModelVersion(name, name, "", 4) for name in ("old", "new"))
+    migration = Migration("m", old, new, ThresholdSettings(0.5, ThresholdSource.CALLER), NOW)
+    migrating = replace(gallery, calibration=replace(CALIBRATION, create_time=NOW), migration=migration)
+    assert comparable_since(migrating) == NOW
+    switched = replace(migrating, migration=replace(migration, switch_time=start_of(NOW + DAY, HOUR) + HOUR / 3))
+    assert comparable_since(switched) == start_of(NOW + DAY, HOUR) + HOUR
+    later = replace(switched, calibration=replace(CALIBRATION, create_time=NOW + 3 * DAY))
+    assert comparable_since(later) == NOW + 3 * DAY - HOUR
 
 
 def test_a_reference_period_that_somebody_begins_takes_the_place_of_the_first(

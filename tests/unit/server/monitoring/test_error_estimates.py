@@ -69,6 +69,15 @@ def test_shares_have_their_intervals_and_are_estimated_once_an_hour(galleries: G
     assert shares(estimates) == {}
 
 
+def test_searches_before_a_switch_of_the_model_are_in_no_estimate(galleries: Galleries, clock: SetClock) -> None:
+    calibrate(galleries)
+    clock.advance(hours=2)
+    estimates = ErrorEstimates(galleries, clock)
+    galleries.observations.begin_reference("g", "", clock())  # as a switch does
+    estimates.see([SEEN])
+    assert shares(estimates) == {}
+
+
 def test_galleries_without_figures_leave_their_places_to_others(galleries: Galleries, clock: SetClock) -> None:
     calibrate(galleries)
     others = [f"a{number}" for number in range(100)]

@@ -72,7 +72,7 @@ def test_a_stream_searches_with_the_contract_of_its_gallery_and_the_threshold_of
     states = []
     for change in (galleries.get_gallery, galleries.migrations.switch, galleries.migrations.roll_back):
         change("g")
-        states.append((stream.contract(), stream.threshold()))
+        states.append((contract := stream.contract(), stream.threshold(contract)))
         for contract, threshold in ((CONTRACT, 0.5), ("new", 0.25)):  # a frame is searched as it began
             (found,) = stream.search(probes[contract], contract)
             assert found is not None

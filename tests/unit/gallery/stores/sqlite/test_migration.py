@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -194,6 +195,22 @@ def test_sources_of_thresholds_are_inferred_once_in_a_database_of_version_3(tmp_
     assert sources(store) == INFERRED | {"default": ThresholdSource.CALLER}
     store.close()
     assert (verify(path).problems, verify(path).schema_version) == ((), len(MIGRATIONS))
+
+
+def test_what_was_said_before_version_16_is_about_the_only_model_that_its_gallery_had(tmp_path: Path) -> None:
+    path = tmp_path / "facet.db"
+    version_1(path)
+    connection = migrate_to(path, 15)
+    connection.execute("UPDATE galleries SET contract = 'new' WHERE gallery_id = 'empty'")  # migrated since
+    connection.executemany(
+        """INSERT INTO outcomes (key, gallery_key, nonce, answer_time, decision, threshold, source, is_right, truth,
+        report_time) VALUES (?, ?, zeroblob(12), 1, 'unknown', 0.5, '', 1, 'unsaid', 1)""",
+        [(1, 1), (2, 2)],
+    )
+    connection.close()
+    SqliteStore(path).close()
+    with closing(sqlite3.connect(path)) as migrated:
+        assert migrated.execute("SELECT contract FROM outcomes ORDER BY key").fetchall() == [("c",), ("",)]
 
 
 def test_sources_wait_for_a_process_that_knows_the_default_threshold(tmp_path: Path) -> None:

@@ -16,7 +16,9 @@ import pytest
 from gallery.encryption.master_keys import KeyFile
 from gallery.errors import GalleryNotFound, InvalidPageToken, SubjectNotFound
 from gallery.galleries import Galleries
+from gallery.mismatches import ModelNames
 from gallery.records.identifications import Decision
+from gallery.records.migrations import ModelVersion
 from gallery.records.outcomes import GivenAnswer, Outcome, Truth
 from gallery.records.subjects import SubjectChange
 from gallery.stores.sqlite.sqlite_store import SqliteStore
@@ -50,7 +52,7 @@ def outcome(
 ) -> Outcome:
     answered = now() + LATER
     answer = GivenAnswer(
-        bytes([number] * 12), answered, Decision.MATCH, subject_id, 0.75, 0.25, 0.5, SOURCE, review_share=0.125
+        bytes([number] * 12), answered, Decision.MATCH, subject_id, 0.75, 0.25, 0.5, SOURCE, 0.125, CONTRACT
     )
     return Outcome("", answer, is_right, truth, truth_subject_id, answered + LATER)
 
@@ -155,6 +157,48 @@ def test_an_expired_subject_is_named_no_more_although_it_is_not_erased_yet(tmp_p
     moment[0] = expiry
     (kept,) = listed(galleries)
     assert (kept.is_forgotten, kept.answer.subject_id, kept.answer.similarity) == (True, "", None)
+    galleries.close()
+
+
+def test_an_answer_that_does_not_tell_its_model_is_of_the_gallery_s_if_that_was_not_switched_since(
+    tmp_path: Path,
+) -> None:
+    moment = [datetime(2026, 5, 20, tzinfo=UTC)]
+    galleries = Galleries(
+        SqliteStore(tmp_path / "facet.db"),
+        contract=CONTRACT,
+        dimension=DIMENSION,
+        max_templates_per_subject=5,
+        further={"new": 4},
+        clock=lambda: moment[0],
+    )
+    galleries.migrations.models = (
+        ModelVersion(CONTRACT, "old", "a" * 64, DIMENSION),
+        ModelVersion("new", "new", "b" * 64, 4),
+    )
+    galleries.create_gallery("g", display_name="", threshold=0.5)
+    early, late = (
+        replace(
+            outcome(number, subject_id=""),
+            answer=replace(outcome(number).answer, subject_id="", contract="", time=each),
+        )
+        for number, each in enumerate((moment[0], moment[0] + LATER))
+    )
+    assert galleries.outcomes.report("g", early, most=10).answer.contract == CONTRACT
+    galleries.migrations.start("g", "new")
+    galleries.migrations.update("g", threshold=0.25)
+    moment[0] += timedelta(days=1)
+    galleries.migrations.switch("g")
+    assert [each.answer.contract for each in listed(galleries)] == [CONTRACT]
+    assert galleries.outcomes.report("g", replace(early, answer=replace(early.answer, nonce=b"2" * 12)), most=10)
+    assert galleries.outcomes.report("g", late, most=10).answer.contract == "new"
+    galleries.migrations.finish("g")
+    while not galleries.migrations.drop("g"):
+        pass
+    assert [each.answer.contract for each in listed(galleries)] == [CONTRACT, "", "new"]
+    assert [galleries.outcomes.model_name("g", each) for each in (CONTRACT, "", "new")] == ["", "", ""]
+    galleries.name_models(ModelNames(galleries.migrations.models))
+    assert [galleries.outcomes.model_name("g", each) for each in (CONTRACT, "", "new")] == ["old", "", "new"]
     galleries.close()
 
 
