@@ -226,7 +226,7 @@ class FacePipeline:
     def analyze_and_align_in_turns(
         self,
         source: Source,
-        choose: Callable[[Faces, tuple[int, ...]], int] | None = None,
+        choose: Callable[[Faces, tuple[int, ...]], int | Sequence[int]] | None = None,
         progress: Progress = NO_PROGRESS,
         *,
         face_min_score: float | None = None,
@@ -244,7 +244,8 @@ class FacePipeline:
         Args:
             source: the picture.
             choose: returns the index of the only face to align, from the faces and the height, width and channels of
-                the full picture; ``None`` aligns all.
+                the full picture, or the indices of several, each of which is aligned as if it was the only one;
+                ``None`` aligns all.
             progress: times the stages and may stop between them.
             face_min_score: see :meth:`analyze`.
             objects_wanted: see :meth:`analyze`.
@@ -269,17 +270,23 @@ class FacePipeline:
             closer=True,
             thorough=thorough,
         )
-        indices = range(len(analysis.faces)) if choose is None else [choose(analysis.faces, picture.shape)]
+        together = [range(len(analysis.faces))]
+        if choose is not None:
+            chosen = choose(analysis.faces, picture.shape)
+            together = [range(index, index + 1) for index in ([chosen] if isinstance(chosen, int) else chosen)]
         shares = needed_share(analysis.faces)
-        enough = [index for index in indices if thorough or picture.placement.scale * min(1.0, shares[index]) <= 1]
-        aligned = dict(zip(enough, self._align(analysis, picture, enough, progress), strict=True))
+        aligned: dict[int, AlignedFace] = {}
+        for indices in together:
+            enough = [index for index in indices if thorough or picture.placement.scale * min(1.0, shares[index]) <= 1]
+            aligned |= zip(enough, self._align(analysis, picture, enough, progress), strict=True)
         analysis, longest = analysis.without_pixels(), max(picture.shape)
         del picture
-        if rest := [index for index in indices if index not in aligned]:
-            side = math.ceil(longest * min(1.0, shares[rest].max()))
-            finer = yield from self.decode_in_turns(source, progress, longer_side=side)
-            aligned |= zip(rest, self._align(analysis, finer, rest, progress), strict=True)
-        return analysis, [aligned[index] for index in indices]
+        for indices in together:
+            if rest := [index for index in indices if index not in aligned]:
+                side = math.ceil(longest * min(1.0, shares[rest].max()))
+                finer = yield from self.decode_in_turns(source, progress, longer_side=side)
+                aligned |= zip(rest, self._align(analysis, finer, rest, progress), strict=True)
+        return analysis, [aligned[index] for indices in together for index in indices]
 
     def persons(self, objects: Detections) -> NDArray[np.intp]:
         """Indices of the objects that are persons."""

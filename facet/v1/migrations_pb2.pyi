@@ -457,27 +457,29 @@ class FillMigrationGapRequest(_message.Message):
 
     GALLERY_ID_FIELD_NUMBER: _builtins.int
     PICTURE_FIELD_NUMBER: _builtins.int
-    SUBJECT_ID_FIELD_NUMBER: _builtins.int
+    SUBJECT_IDS_FIELD_NUMBER: _builtins.int
     gallery_id: _builtins.str
     """The gallery."""
-    subject_id: _builtins.str
-    """Fill only templates of this subject. Empty: of all. In an encrypted gallery with many gaps, a picture is found faster
-    with the subject that ListMigrationGaps names.
-    """
     @_builtins.property
     def picture(self) -> _types_pb2.Picture:
         """The original picture, byte for byte as it was enrolled: templates are found by its SHA-256."""
+
+    @_builtins.property
+    def subject_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Fill only templates of these subjects, at most 100. Empty: of all. In an encrypted gallery with many gaps, a picture
+        is found faster with the subjects that ListMigrationGaps names.
+        """
 
     def __init__(
         self,
         *,
         gallery_id: _builtins.str = ...,
         picture: _types_pb2.Picture | None = ...,
-        subject_id: _builtins.str = ...,
+        subject_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["picture", b"picture"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["gallery_id", b"gallery_id", "picture", b"picture", "subject_id", b"subject_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gallery_id", b"gallery_id", "picture", b"picture", "subject_ids", b"subject_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 
 from facet.client.aio.calls import pages, read
 from facet.client.aio.connection import Connection
@@ -100,7 +100,12 @@ class MigrationMethods(Connection):
                 yield gap
 
     async def fill_migration_gap(
-        self, gallery_id: str, picture: PictureSource, *, subject_id: str = "", timeout: float | None = None
+        self,
+        gallery_id: str,
+        picture: PictureSource,
+        *,
+        subject_ids: Iterable[str] = (),
+        timeout: float | None = None,
     ) -> pb.FillMigrationGapResponse:
         """Make the missing embeddings of the templates of a picture from the picture itself.
 
@@ -108,7 +113,7 @@ class MigrationMethods(Connection):
             gallery_id: the gallery.
             picture: the original picture, byte for byte as it was enrolled, see :func:`facet.picture`. Its SHA-256
                 tells of which templates it is.
-            subject_id: fill only templates of this subject; empty for all.
+            subject_ids: fill only templates of these subjects, at most 100; empty for all.
             timeout: seconds the call may take; ``None`` for the client's.
 
         Raises:
@@ -117,7 +122,9 @@ class MigrationMethods(Connection):
             InvalidArgument: the picture cannot be read.
             NotFound: there is no such gallery.
         """
-        request = pb.FillMigrationGapRequest(gallery_id=gallery_id, picture=await read(picture), subject_id=subject_id)
+        request = pb.FillMigrationGapRequest(
+            gallery_id=gallery_id, picture=await read(picture), subject_ids=subject_ids
+        )
         return await self.galleries.FillMigrationGap(request, timeout=timeout)
 
     async def switch_migration(

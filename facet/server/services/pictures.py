@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import grpc
@@ -21,6 +21,7 @@ from recognizer.sources import Source
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Choice = Callable[[Faces, tuple[int, ...]], int]
+Choices = Callable[[Faces, tuple[int, ...]], Sequence[int]]
 
 
 def begin(
@@ -56,7 +57,7 @@ def begin(
 def analyze_and_align(
     pipeline: FacePipeline,
     source: Source,
-    choose: Choice | None,
+    choose: Choice | Choices | None,
     work: Work,
     field: str,
     *,
@@ -64,7 +65,7 @@ def analyze_and_align(
     objects_wanted: bool = False,
     thorough: bool = False,
 ) -> Turns[tuple[Analysis, list[AlignedFace]]]:
-    """Find the faces of a picture and align all or the chosen one; errors name the request's ``field``.
+    """Find the faces of a picture and align all or the chosen ones; errors name the request's ``field``.
 
     Yields while a large picture is decoded, and between tiles of a thorough search.
     """

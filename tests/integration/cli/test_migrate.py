@@ -186,14 +186,14 @@ class RecordingClient(Client):
 
     def __init__(self, address: str) -> None:
         super().__init__(address)
-        self.sent_for: list[str] = []
+        self.sent_for: list[list[str]] = []
 
     def fill_migration_gap(self, *args: Any, **options: Any) -> pb.FillMigrationGapResponse:
-        self.sent_for.append(options["subject_id"])
+        self.sent_for.append(options["subject_ids"])
         return super().fill_migration_gap(*args, **options)
 
 
-def test_a_picture_of_two_people_is_sent_for_each_of_them(
+def test_a_picture_of_two_people_is_sent_once_for_both(
     server: Serving, client: Client, migrate: Command, team: str, originals: Path, pictures: Pictures
 ) -> None:
     client.enroll(team, "yao-2", pictures.yaoming, face=CENTRAL, accept_lookalike=True)
@@ -201,7 +201,7 @@ def test_a_picture_of_two_people_is_sent_for_each_of_them(
     gaps = list(client.iter_migration_gaps(team))
     with RecordingClient(server.address) as recording:
         (done,) = fill(recording, team, [originals / "again.jpg"], gaps, 1 << 22)
-    assert recording.sent_for == ["yao", "yao-2"]
+    assert recording.sent_for == [["yao", "yao-2"]]
     assert done.answer is not None
     assert [each.subject_id for each in done.answer.templates] == ["yao", "yao-2"]
 

@@ -56,7 +56,7 @@ async def test_a_gallery_goes_to_another_model_and_back(call: Call, team: str, p
     assert list((await call("list_migration_gaps", team)).gaps) == [gap]
     filled = await call("fill_migration_gap", team, pictures.yaoming)
     assert [each.template_id for each in filled.templates] == [gap.template_id]
-    assert not (await call("fill_migration_gap", team, pictures.yaoming, subject_id="yao")).templates
+    assert not (await call("fill_migration_gap", team, pictures.yaoming, subject_ids=["yao"])).templates
     old = (await call("get_gallery", team)).contract
     assert (await call("switch_migration", team, validate_only=True)).state != pb.MIGRATION_STATE_SWITCHED
     assert (await call("switch_migration", team)).state == pb.MIGRATION_STATE_SWITCHED

@@ -69,6 +69,22 @@ def faces_of(source: Encoded, *, scaled: bool) -> tuple[FacePipeline, list[Align
     return pipeline, faces, decodings.scales
 
 
+def test_several_chosen_faces_are_aligned_as_if_each_was_the_only_one(portrait: NDArray[np.uint8]) -> None:
+    source, decodings = photo(portrait, 1500, 500, 260), Decodings()
+    pipeline = FacePipeline(load_models(ModelSettings(objects=None)), PipelineSettings(), decodings)
+
+    def crops(*chosen: int) -> list[NDArray[np.uint8]]:
+        _, faces = finish(pipeline.analyze_and_align_in_turns(source, lambda _faces, _shape: chosen))
+        return [face.crop for face in faces]
+
+    alone = [crops(index)[0] for index in range(3)]
+    decodings.scales.clear()
+    together = crops(2, 0, 1)
+    assert decodings.scales == [4, 1, 2], "looked at once, and decoded again for each face that is small"
+    assert [np.array_equal(crop, alone[index]) for crop, index in zip(together, (2, 0, 1), strict=True)] == [True] * 3
+    assert crops() == []
+
+
 @pytest.mark.parametrize(("heights", "scales"), [((1800,), [4]), ((1800, 600), [4, 2]), ((1800, 260), [4, 1])])
 def test_a_reduced_jpeg_gives_the_same_faces_and_is_decoded_again_only_for_small_ones(
     portrait: NDArray[np.uint8], heights: tuple[int, ...], scales: list[int]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from facet import LARGEST, Client, FailedPrecondition
+from facet import LARGEST, Client, FailedPrecondition, InvalidArgument
 from facet.v1 import migrations_pb2 as pb
 from tests.waiting import until
 
@@ -54,7 +54,11 @@ def test_gaps_are_listed_with_reasons_and_filled_from_the_pictures(
         assert caught.value.reason == "MIGRATION_INCOMPLETE"
         client.switch_migration("g", allow_missing=True, allow_default_threshold=True)
         assert not client.fill_migration_gap("g", pictures.yaoming).templates, "nobody was enrolled from it"
-        assert not client.fill_migration_gap("g", pictures.players, subject_id="damaged").templates
+        assert not client.fill_migration_gap("g", pictures.players, subject_ids=["damaged"]).templates
+        for wrong, field in ((["a", ""], "subject_ids[1]"), (map(str, range(101)), "subject_ids")):
+            with pytest.raises(InvalidArgument) as refused:
+                client.fill_migration_gap("g", pictures.players, subject_ids=wrong)
+            assert list(refused.value.fields) == [field]
         filled = client.fill_migration_gap("g", pictures.players)
         assert [each.subject_id for each in filled.templates] == ["without"]
         assert [each.subject_id for each in client.fill_migration_gap("g", pictures.yaoming + b"1").templates] == [
