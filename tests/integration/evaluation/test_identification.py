@@ -9,13 +9,21 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 from facet import AsyncClient, Unavailable
+from facet.cli.models.compare.models import embed
+from facet.evaluation.comparison.answers import outcomes
+from facet.evaluation.comparison.labelled_set import LabelledSet
 from facet.evaluation.datasets.protocol import Protocol, read_protocol
+from facet.evaluation.identification.figures import Outcomes
 from facet.evaluation.identification.report import IdentificationReport
 from facet.evaluation.identification.run import IdentificationRun, run_identification
 from facet.evaluation.report.document import document
+from recognizer.models.loading import load_models
+from recognizer.pipeline import FacePipeline
+from recognizer.settings import ModelSettings
 
 if TYPE_CHECKING:
     from tests.conftest import Pictures, Serve, Serving
@@ -237,6 +245,27 @@ async def interrupted(serving: Serving, set_: Protocol, after: int) -> Identific
 
     async with AsyncClient(serving.address) as client:
         return await run_identification(client, set_, accept_low_quality=True, accept_lookalike=True, advance=advance)
+
+
+async def test_a_comparison_of_models_answers_as_the_server_does(
+    server: Serving, images: Path, pictures: Pictures, tmp_path: Path
+) -> None:
+    (images / "players.jpg").write_bytes(pictures.players)
+    lines = [f"gallery,{name},{name}" for name in ("yaoming.jpg", "gdp.jpg", "wall.png")]
+    lines += ["mated,yaoming.jpg,mirrored.png", "mated,yaoming.jpg,players.jpg", "mated,wall.png,gdp.jpg"]
+    set_ = read_protocol(protocol(tmp_path, *lines, "nonmated,Ghost,wall.png", "nonmated,Bo,players.jpg"), images)
+    async with AsyncClient(server.address) as client:
+        run = await run_identification(
+            client, set_, accept_low_quality=True, accept_lookalike=True, advance=lambda: None
+        )
+    served = Outcomes.from_searches(run.searches)
+    models = load_models(ModelSettings())
+    roles = LabelledSet(set_, None, "", "").roles
+    faces = embed(FacePipeline(models), models.embedder, models.embedder, roles, advance=lambda: None)
+    compared = outcomes(set_, faces.a)
+    assert np.array_equal(np.isfinite(compared.similarity), np.isfinite(served.similarity))
+    assert np.allclose(compared.similarity, served.similarity, atol=1e-5)
+    assert compared.rank.tolist() == served.rank.tolist()
 
 
 async def test_a_server_that_goes_away_while_searching_leaves_the_searches_so_far(
