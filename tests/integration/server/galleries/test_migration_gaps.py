@@ -7,9 +7,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import cv2
+import numpy as np
 import pytest
 
-from facet import LARGEST, Client, FailedPrecondition, InvalidArgument
+from facet import FAST, LARGEST, THOROUGH, Client, FailedPrecondition, InvalidArgument
 from facet.v1 import migrations_pb2 as pb
 from tests.waiting import until
 
@@ -104,3 +106,24 @@ def test_a_server_without_the_new_model_serves_on_and_says_what_is_missing(
     with Client(serving.address) as client:
         until(lambda: client.get_gallery("g").migration.templates_done == 1, "what was enrolled meanwhile is missed")
         assert client.get_gallery("g").migration.problem == ""
+
+
+def test_a_small_face_that_only_a_thorough_search_finds_is_filled(
+    serve: Serve, pictures: Pictures, second_model: Path
+) -> None:
+    decoded = cv2.imdecode(np.frombuffer(pictures.yaoming, np.uint8), cv2.IMREAD_COLOR)
+    assert decoded is not None
+    small = cv2.resize(decoded, (110, 110), interpolation=cv2.INTER_AREA)
+    wide = np.full((500, 6000, 3), 120, np.uint8)
+    wide[100:210, 5600:5710] = small
+    panorama = cv2.imencode(".png", wide)[1].tobytes()
+    serving = serve("--models.objects", "none", "--models.embedding-next", str(second_model))
+    with Client(serving.address) as client:
+        client.create_gallery("g")
+        assert not client.analyze_faces(panorama, search=FAST).faces
+        client.enroll("g", "far", panorama, search=THOROUGH, accept_low_quality=True)
+        client.start_migration("g", "second")
+        filled = client.fill_migration_gap("g", panorama)
+        assert [each.subject_id for each in filled.templates] == ["far"]
+        assert not filled.not_found
+        assert not list(client.iter_migration_gaps("g"))
