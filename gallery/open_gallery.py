@@ -97,6 +97,7 @@ class OpenGallery:
         changes: the number of changes made by this process.
         answer_key: seals the ids of its answers; ``None`` before it is needed.
         change_lock: held by a thread that changes the gallery.
+        show_lock: held while the settings are replaced.
         refresh_lock: held by a thread that asks the store again.
         expiry_lock: held by a thread that removes from the index what has expired.
         on_gone: told the gallery, and subjects that were deleted, were merged into others, or have expired. It must not
@@ -116,6 +117,7 @@ class OpenGallery:
     changes: int = 0
     answer_key: bytes | None = None
     change_lock: threading.Lock = field(default_factory=threading.Lock)
+    show_lock: threading.RLock = field(default_factory=threading.RLock)
     refresh_lock: threading.Lock = field(default_factory=threading.Lock)
     expiry_lock: threading.Lock = field(default_factory=threading.Lock)
     on_gone: Callable[[str, Collection[str]], None] = lambda _, __: None

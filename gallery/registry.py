@@ -210,20 +210,21 @@ class GalleryRegistry:
         Raises:
             StorageError: the store cannot be read, or has embeddings of another dimension under a contract.
         """
-        settings = SearchSettings.of(gallery)
-        dimensions = self._dimensions(settings)
-        if dimensions.keys() == opened.indexes.keys():
-            opened.settings = settings
-        else:
-            indexes = {
-                contract: opened.indexes.get(contract) or self._index(opened, gallery, contract, dimension)
-                for contract, dimension in dimensions.items()
-            }
-            # A search that began before finds the index of its contract as long as the gallery has it.
-            opened.indexes = dict(opened.indexes) | indexes
-            opened.settings = settings
-            opened.indexes = indexes
-        self.on_shown(gallery.gallery_id, settings)
+        with opened.show_lock:
+            settings = SearchSettings.of(gallery)
+            dimensions = self._dimensions(settings)
+            if dimensions.keys() == opened.indexes.keys():
+                opened.settings = settings
+            else:
+                indexes = {
+                    contract: opened.indexes.get(contract) or self._index(opened, gallery, contract, dimension)
+                    for contract, dimension in dimensions.items()
+                }
+                # A search that began before finds the index of its contract as long as the gallery has it.
+                opened.indexes = dict(opened.indexes) | indexes
+                opened.settings = settings
+                opened.indexes = indexes
+            self.on_shown(gallery.gallery_id, settings)
 
     def add_created(self, gallery: Gallery, filled: Mapping[str, MemoryIndex] | None = None) -> None:
         """Open a gallery that was just stored; if that fails, it is there all the same, and is opened when it is used.
@@ -254,8 +255,9 @@ class GalleryRegistry:
         if found.create_time != gallery.create_time:
             with self.create_lock:
                 return self.add(gallery)
-        if found.settings is settings:  # otherwise this process changed them after the store was read
-            self.show(found, gallery)
+        with found.show_lock:
+            if found.settings is settings:  # otherwise this process changed them after the store was read
+                self.show(found, gallery)
         if found.distinct is distinct:
             found.distinct = DistinctPairs(pairs)
         found.fresh_until = time.monotonic() + REFRESH_SECONDS

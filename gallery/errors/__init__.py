@@ -50,6 +50,7 @@ GalleryError
             DatabaseReplaced
             KeysUnusable
         StorageBusy
+            WorkUnderWay
         SchemaTooNew
 """
 
@@ -107,6 +108,7 @@ from gallery.errors.storage import (
     StorageError,
     StorageFull,
     StorageUnavailable,
+    WorkUnderWay,
 )
 from gallery.errors.subjects import (
     ConsentRequired,
@@ -174,4 +176,5 @@ __all__ = [
     "TooManyTemplates",
     "UndoConflict",
     "UndoExpired",
+    "WorkUnderWay",
 ]

@@ -120,6 +120,10 @@ class StorageBusy(StorageError):
     """Another process has the database open."""
 
 
+class WorkUnderWay(StorageBusy):
+    """Another server does the same work on a gallery."""
+
+
 class SchemaTooNew(StorageError):
     """The database was written by a newer version of Facet."""
 

@@ -133,6 +133,11 @@ class Migrations:
             self._change(opened, gallery, GalleryChange(migration=plan.migration))
         return plan
 
+    @property
+    def at_once(self) -> int:
+        """How many embeddings :meth:`add_embeddings` best takes."""
+        return self._store.second_embeddings.at_once
+
     def add_embeddings(
         self, gallery_id: str, contract: str, faces: Sequence[StoredFace], embeddings: NDArray[np.float32]
     ) -> Sequence[str]:

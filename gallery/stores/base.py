@@ -54,7 +54,12 @@ class SecondEmbeddings(Protocol):
 
     A template has an embedding under at least one of the two contracts. All methods are thread-safe, and may raise
     :class:`gallery.errors.StorageError` and :class:`gallery.errors.GalleryNotFound`.
+
+    Attributes:
+        at_once: how many embeddings :meth:`add` best takes: with more, others would wait too long.
     """
+
+    at_once: int
 
     def missing(
         self,

@@ -20,8 +20,6 @@ from gallery.migration.standing import GapReason, Standing
 from gallery.records.galleries import Gallery
 from gallery.records.migrations import Migration
 
-_AT_ONCE = 16
-"""Templates that are embedded before they are stored, in one transaction."""
 _PAGE = 128
 """Templates that are read at once."""
 
@@ -131,9 +129,10 @@ class GalleryMigration:
             self._page = [gap for gap in gaps if gap.contract in loaded and gap.face.crop is not None]
             self._no_crops += sum(gap.face.crop is None for gap in gaps)
             self._not_loaded += sum(gap.contract not in loaded and gap.face.crop is not None for gap in gaps)
-        taken = self._page[:_AT_ONCE]
+        at_once = self._galleries.migrations.at_once
+        taken = self._page[:at_once]
         self._fill(taken, migration)
-        del self._page[:_AT_ONCE]
+        del self._page[:at_once]
         # A pass under way is not the last word, whatever else happens to the gaps meanwhile.
         self._left = max(1, self._left - sum(gap.face.key[1] not in self._failed for gap in taken))
         return True

@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 from facet.runtime.session import InferenceFailed
 from facet.server.migrations.crop_embedding import CropEmbedder, Stopping
 from facet.server.migrations.gallery_migration import Embed, GalleryMigration
-from gallery.errors import GalleryNotFound, StorageError
+from gallery.errors import GalleryNotFound, StorageError, WorkUnderWay
 from gallery.galleries import Galleries
 from gallery.migration.gaps import Gap
 from gallery.migration.standing import GapReason, Standing
@@ -165,6 +165,9 @@ class MigrationWorker(Collector):
             raise
         except GalleryNotFound:
             del self._entries[gallery_id]
+        except WorkUnderWay:
+            # A server that shares the store is faster: this one sees what is left for it.
+            entry.next_try = self._clock() + _FIRST_RETRY
         except Exception as error:
             self._try_again(gallery_id, entry, error)
 

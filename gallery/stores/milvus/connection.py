@@ -27,6 +27,8 @@ _SESSION_SECONDS = 60.0
 """How long after a write this process reads with session consistency. After that a bounded read includes the write: it
 lags by at most ``common.gracefulTime``, 5 s by default."""
 _SETUP_SECONDS = 120.0
+_CREATION_SECONDS, _CREATION_INTERVAL = 10.0, 0.05
+"""How long to wait for the index of a collection, which its creator makes after it, and how often to look."""
 
 
 class MilvusConnection:
@@ -91,8 +93,11 @@ class MilvusConnection:
             self.client.create_collection(collection, schema=schema, index_params=indexes, timeout=_SETUP_SECONDS)
 
     def load(self, collection: str) -> None:
-        """Load a collection, so that it can be searched."""
+        """Load a collection, so that it can be searched; waits for its index if another process just creates it."""
+        give_up = time.monotonic() + _CREATION_SECONDS
         with self._failing():
+            while not self.client.list_indexes(collection, timeout=self._timeout) and time.monotonic() < give_up:
+                time.sleep(_CREATION_INTERVAL)
             self.client.load_collection(collection, timeout=_SETUP_SECONDS)
 
     def index_of(self, collection: str, vector: str) -> str:

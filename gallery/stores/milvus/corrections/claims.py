@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 
-from gallery.errors import ChangeUnderWay, StorageBusy, StorageError
+from gallery.errors import ChangeUnderWay, StorageError, WorkUnderWay
 from gallery.stores.milvus.connection import MilvusConnection, Row, quoted
 from gallery.stores.milvus.locating.gallery_location import GalleryLocation
 from gallery.stores.milvus.rows import row_id
@@ -64,9 +64,9 @@ class Claims:
         """Hold the claim to some work on a gallery by which no template goes to another subject.
 
         Raises:
-            StorageBusy: another thread or server has it, or another server had it a moment ago.
+            WorkUnderWay: another thread or server has it, or another server had it a moment ago.
         """
-        busy = StorageBusy(f"another server works on the {work} of gallery {location.row['id']!r}")
+        busy = WorkUnderWay(f"another server works on the {work} of gallery {location.row['id']!r}")
         with self._claimed(location, f"{_WORK}{work}", busy):
             yield
 

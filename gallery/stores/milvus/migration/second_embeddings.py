@@ -23,6 +23,8 @@ from gallery.stores.milvus.schema import VECTOR, Collections
 from gallery.stores.milvus.subject_templates import SubjectTemplates, of_subject
 
 _WORK = "embeddings"
+_AT_ONCE = 128
+"""Embeddings that are added at once: each time waits for four time ticks, whether they are few or many."""
 _LINES_AT_ONCE = 1000
 _ROWS_AT_ONCE = 5000
 _BEFORE_ALL = ("", "")
@@ -56,6 +58,7 @@ class MilvusSecondEmbeddings:
         templates: SubjectTemplates,
         claims: Claims,
     ) -> None:
+        self.at_once = _AT_ONCE
         self._milvus = milvus
         self._collections = collections
         self._locator = locator

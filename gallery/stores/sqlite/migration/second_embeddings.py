@@ -50,6 +50,8 @@ _DELETE_CROPS = """
     DELETE FROM crops WHERE template_key IN (
         SELECT template_key FROM templates JOIN crops ON template_key = templates.key WHERE gallery_key = ? LIMIT ?)
 """
+_AT_ONCE = 16
+"""Embeddings in one transaction: some milliseconds in which enrolments wait."""
 _Transaction = Callable[[], AbstractContextManager[sqlite3.Connection]]
 
 
@@ -72,6 +74,7 @@ class SqliteSecondEmbeddings:
         encryption: DatabaseEncryption,
         check_room: Callable[[int], None],
     ) -> None:
+        self.at_once = _AT_ONCE
         self._check_room = check_room
         self._reading = reading
         self._writing = writing

@@ -314,7 +314,7 @@ def test_an_export_in_the_middle_is_imported_with_both_models(galleries: Galleri
 
 def test_a_migration_that_cannot_begin_says_why(galleries: Galleries, make: Make, here: str) -> None:
     migrations = galleries.migrations
-    with pytest.raises(ModelNotLoaded, match=r"'other'.*old-model, new-model"):
+    with pytest.raises(ModelNotLoaded, match=r"'other'.*old-model and new-model"):
         migrations.start(here, "other")
     with pytest.raises(AlreadyMigrated):
         migrations.start(here, "old-model")

@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 from facet.server.migrations.crop_embedding import CropEmbedder
 from facet.server.migrations.worker import MigrationWorker
 from facet.server.scheduling.workers import Workers
+from gallery.errors import WorkUnderWay
 from gallery.galleries import Galleries
 from gallery.pages import Page
 from gallery.records.galleries import Gallery
@@ -138,3 +139,14 @@ async def test_the_thread_goes_on_after_any_failure(galleries: Galleries, monkey
     await until_in_loop(lambda: galleries.get_gallery("g").migration is None)
     await asyncio.to_thread(worker.close)
     workers.close()
+
+
+def test_work_that_another_server_does_is_no_failure(working: Working) -> None:
+    working.embedder.outcomes[0] = WorkUnderWay("another server works on it")
+    with capture_logs() as logs:
+        assert working.work() == 1
+    assert (logs, working.problem(), working.failures()) == ([], "", 0)
+    working.embedder.outcomes.clear()
+    working.clock.seconds += 1
+    working.work()
+    assert working.done() == PEOPLE

@@ -94,6 +94,7 @@ TABLE: tuple[tuple[Exception, str, str], ...] = (
     (gallery.KeysUnusable("the key file is missing"), "UNAVAILABLE", "STORAGE_UNAVAILABLE"),
     (gallery.DatabaseDamaged("/srv/facet.sqlite3", "a text is not UTF-8"), "UNAVAILABLE", "STORAGE_UNAVAILABLE"),
     (gallery.StorageBusy("/srv/facet.sqlite3"), "UNAVAILABLE", "STORAGE_UNAVAILABLE"),
+    (gallery.WorkUnderWay("another server works on it"), "UNAVAILABLE", "STORAGE_UNAVAILABLE"),
     (gallery.SchemaTooNew("/srv/facet.sqlite3", 9, 8), "UNAVAILABLE", "STORAGE_UNAVAILABLE"),
     (server.Unauthenticated(), "UNAUTHENTICATED", "UNAUTHENTICATED"),
     (server.ScopeMissing("admin"), "PERMISSION_DENIED", "SCOPE_MISSING"),
