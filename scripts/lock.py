@@ -25,9 +25,10 @@ INCLUDED = {
     "jxl": ("base",),
     "milvus": ("base",),
     "models": ("base",),
+    "postgres": ("base",),
     "tracing": ("base",),
     "benchmarks": ("base",),
-    "dev": ("base", "camera", "cjk", "evaluation", "jxl", "milvus", "models", "tracing", "benchmarks"),
+    "dev": ("base", "camera", "cjk", "evaluation", "jxl", "milvus", "models", "postgres", "tracing", "benchmarks"),
     "export": ("base",),
     "build": (),
 }

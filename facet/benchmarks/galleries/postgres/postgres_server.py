@@ -1,0 +1,134 @@
+"""A temporary PostgreSQL server, for tests and benchmarks."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import secrets
+import shutil
+import socket
+import subprocess
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+STARTS_WITHIN_SECONDS = 60
+
+_USER = "facet"
+_DEBIAN = Path("/usr/lib/postgresql")
+"""Where Debian's package ``postgresql`` has the programs of a server, in a folder for each version."""
+
+
+class PostgresServer:
+    """A PostgreSQL on a free port of the loopback interface, with all its files in one folder.
+
+    Started by root, it runs as the user ``postgres``: PostgreSQL refuses to run as root.
+
+    Args:
+        folder: created if missing, and not deleted.
+        settings: of PostgreSQL, by name.
+
+    Attributes:
+        port: where it listens.
+
+    Raises:
+        FileNotFoundError: no server is installed.
+        subprocess.CalledProcessError: it does not start within :data:`STARTS_WITHIN_SECONDS`.
+    """
+
+    def __init__(self, folder: Path, settings: Mapping[str, Any] = MappingProxyType({})) -> None:
+        self._programs = _programs()
+        self._folder = folder
+        self._data = folder / "data"
+        folder.mkdir(exist_ok=True)
+        self._let_in(folder)
+        self.port = _free_port()
+        self.password = secrets.token_urlsafe(12)
+        secret = folder / "password"
+        secret.write_text(self.password)
+        self._run("initdb", "--auth=scram-sha-256", f"--username={_USER}", f"--pwfile={secret}", "--encoding=UTF8")
+        listening = {"listen_addresses": "127.0.0.1", "port": self.port, "unix_socket_directories": folder}
+        with (self._data / "postgresql.conf").open("a") as file:
+            file.writelines(f"{name} = '{value}'\n" for name, value in {**listening, **settings}.items())
+        self.start()
+
+    @property
+    def url(self) -> str:
+        """Address for clients, with the user and the password."""
+        return f"postgresql://{_USER}:{self.password}@127.0.0.1:{self.port}/postgres"
+
+    @property
+    def process_id(self) -> int:
+        """Id of the first of the server's processes."""
+        return int((self._data / "postmaster.pid").read_text().split()[0])
+
+    def start(self) -> None:
+        """Start it again after it was stopped or killed."""
+        self._run("pg_ctl", "start", "--wait", f"--timeout={STARTS_WITHIN_SECONDS}", f"--log={self._folder / 'log'}")
+
+    def stop(self) -> None:
+        """Stop it; clients lose their connections."""
+        self._run("pg_ctl", "stop", "--wait", "--mode=fast")
+
+    def kill(self) -> None:
+        """End it as a power failure does, without writing anything."""
+        self._run("pg_ctl", "stop", "--wait", "--mode=immediate")
+
+    @cached_property
+    def _identity(self) -> Mapping[str, Any]:
+        if os.geteuid() != 0:
+            return {}
+        user = pwd.getpwnam("postgres")
+        return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": ()}
+
+    def _let_in(self, folder: Path) -> None:
+        """Let the server's user use the folder, which pytest keeps from others."""
+        if not self._identity:
+            return
+        shutil.chown(folder, self._identity["user"], self._identity["group"])
+        for parent in folder.parents:
+            if not parent.stat().st_mode & 0o001:
+                parent.chmod(parent.stat().st_mode | 0o001)
+
+    def _run(self, program: str, *arguments: str) -> None:
+        subprocess.run(
+            [self._programs / program, f"--pgdata={self._data}", *arguments],
+            check=True,
+            cwd=self._folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            **self._identity,
+        )
+
+
+def is_installed() -> bool:
+    """Tell whether the programs of a server are there."""
+    try:
+        _programs()
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _programs() -> Path:
+    """Return the folder with the programs of a server: Debian's newest, or that of the ``pg_ctl`` on the path.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    versions = sorted(_DEBIAN.glob("*/bin/initdb"), key=lambda found: int(found.parts[-3]))
+    if versions:
+        return versions[-1].parent
+    found = shutil.which("pg_ctl")
+    if found is None:
+        raise FileNotFoundError("no PostgreSQL server is installed: apt-get install postgresql")
+    return Path(found).resolve().parent
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,162 @@
+"""Connections to PostgreSQL: every transaction has time-outs, and failures become storage errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from psycopg import IsolationLevel, sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg_pool import ConnectionPool
+
+from gallery.errors import StorageUnavailable
+from gallery.stores.postgres.failures import Failures
+from gallery.stores.postgres.opening import prepare
+from gallery.stores.postgres.single_server import SingleServer
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+_CONNECTION: Mapping[str, Any] = {
+    "application_name": "facet",
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+}
+
+
+class PostgresDatabase:
+    """A database of PostgreSQL, for any number of threads. It recovers by itself after the database was unavailable.
+
+    All tables are in one schema. Only one server uses it at a time.
+
+    Args:
+        url: a connection string, as libpq takes it.
+        schema: the schema; created if it does not exist.
+        timeout: of connecting, and of a statement, seconds.
+        connections: the most connections.
+
+    Attributes:
+        name: the database for people: host, port and database, without user and password.
+
+    Raises:
+        StorageBusy: another server uses it.
+        SchemaTooNew: a newer version of this program made its tables.
+        StorageUnavailable: it cannot be reached or used, or is not a database of galleries.
+    """
+
+    def __init__(self, url: str, *, schema: str = "facet", timeout: float = 10.0, connections: int = 8) -> None:
+        parts = _parsed(url)
+        self.name = _name_of(parts)
+        self._schema = schema
+        self._timeout = timeout
+        self._failures = Failures(self.name, str(parts.get("password") or ""))
+        info = make_conninfo("", **{**_CONNECTION, "connect_timeout": max(2, round(timeout)), **parts})
+        with self._failures.translated():
+            with psycopg.connect(info) as connection:
+                prepare(connection, self.name, schema)
+            self._single = SingleServer(info, schema, self.name)
+            self._pool = ConnectionPool(
+                info,
+                min_size=1,
+                max_size=connections,
+                timeout=timeout,
+                configure=self._configure,
+                check=ConnectionPool.check_connection,
+                open=True,
+            )
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Read: all statements see the database as it was when the first began.
+
+        Raises:
+            StorageError: the database cannot be read.
+        """
+        with self._failures.translated(), self._pool.connection() as connection:
+            _begin_with(connection, IsolationLevel.REPEATABLE_READ, read_only=True)
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """Run a transaction, which is on disk when this returns; nothing was changed if it raises.
+
+        If the connection breaks while the database commits, it raises, although the change may have been made.
+
+        Raises:
+            StorageError: the database cannot be written.
+        """
+        with self._failures.translated():
+            self._single.check()
+            with self._pool.connection() as connection:
+                _begin_with(connection, IsolationLevel.READ_COMMITTED, read_only=False)
+                yield connection
+
+    @contextmanager
+    def importing(self) -> Iterator[Connection]:
+        """Give a connection for one long transaction, without time-outs; it is rolled back unless it was committed.
+
+        Raises:
+            StorageError: the database cannot be written.
+        """
+        with self._failures.translated():
+            self._single.check()
+            with self._pool.connection() as connection:
+                _begin_with(connection, IsolationLevel.READ_COMMITTED, read_only=False)
+                try:
+                    connection.execute("SET LOCAL statement_timeout = 0")
+                    yield connection
+                finally:
+                    connection.rollback()
+
+    def check(self) -> None:
+        """Check that changes can be stored.
+
+        Raises:
+            StorageError: they cannot.
+        """
+        with self.writing() as connection:
+            connection.execute("SELECT version FROM facet")
+
+    def close(self) -> None:
+        """Close all connections. Later calls raise :class:`gallery.errors.StorageUnavailable`."""
+        self._pool.close()
+        self._single.close()
+
+    def _configure(self, connection: Connection) -> None:
+        """Prepare a new connection."""
+        milliseconds = round(self._timeout * 1000)
+        for name, value in (
+            ("search_path", self._schema),
+            ("statement_timeout", milliseconds),
+            ("lock_timeout", milliseconds),
+        ):
+            connection.execute(sql.SQL("SET {} = {}").format(sql.Identifier(name), sql.Literal(value)))
+        # What was acknowledged must be on disk; a server that waits for its replicas goes on doing so.
+        (commits,) = connection.execute("SHOW synchronous_commit").fetchone() or ("",)
+        if commits == "off":
+            connection.execute("SET synchronous_commit = on")
+        connection.commit()
+
+
+def _begin_with(connection: Connection, level: IsolationLevel, *, read_only: bool) -> None:
+    """Have the connection's next transaction begin so; costs nothing."""
+    if connection.isolation_level != level or connection.read_only != read_only:
+        connection.isolation_level = level
+        connection.read_only = read_only
+
+
+def _parsed(url: str) -> dict[str, Any]:
+    try:
+        return dict(conninfo_to_dict(url))
+    except psycopg.ProgrammingError as error:
+        # The error quotes what it does not understand, which may be the password.
+        raise StorageUnavailable(
+            "gallery.postgres_url is not a connection string such as postgresql://user@host:5432/facet"
+        ) from error
+
+
+def _name_of(parts: Mapping[str, Any]) -> str:
+    host, port = parts.get("host") or parts.get("hostaddr") or "local socket", parts.get("port") or 5432
+    return f"PostgreSQL {host}:{port}/{parts.get('dbname') or parts.get('user') or ''}"

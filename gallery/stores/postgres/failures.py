@@ -1,0 +1,73 @@
+"""Failures of PostgreSQL as storage errors, without passwords."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+from psycopg import errors
+from psycopg_pool import PoolClosed, PoolTimeout
+
+from gallery.errors import StorageBusy, StorageError, StorageFull, StorageUnavailable
+
+_FULL = (errors.DiskFull,)
+_BUSY = (errors.LockNotAvailable, errors.DeadlockDetected, errors.SerializationFailure)
+_EXPLAINED: tuple[tuple[type[psycopg.Error], str], ...] = (
+    (errors.QueryCanceled, "it took longer than gallery.postgres_timeout_seconds"),
+    (errors.ReadOnlySqlTransaction, "it is read-only, as a replica is: name the primary"),
+    (errors.InsufficientPrivilege, "its user lacks a right"),
+    (
+        errors.TooManyConnections,
+        "it has no connection left: lower gallery.postgres_connections, or raise its own limit",
+    ),
+)
+
+
+class Failures:
+    """Turns failures of one database into storage errors.
+
+    Args:
+        name: what errors call the database.
+        password: never appears in an error; empty for none.
+    """
+
+    def __init__(self, name: str, password: str) -> None:
+        self._name = name
+        self._password = password
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """Raise failures of PostgreSQL as storage errors.
+
+        Raises:
+            StorageFull: a disk of the database is full.
+            StorageBusy: others held a lock for too long, or had to win over this transaction.
+            StorageUnavailable: anything else.
+        """
+        try:
+            yield
+        except PoolTimeout as error:
+            raise StorageUnavailable(f"{self._name} does not answer, or all connections to it are in use") from error
+        except PoolClosed as error:
+            raise StorageUnavailable(f"{self._name} was closed") from error
+        except psycopg.Error as error:
+            raise self.of(error) from error
+
+    def of(self, error: psycopg.Error) -> StorageError:
+        """Return the storage error of a failure."""
+        found = self._text(error)
+        if isinstance(error, _FULL):
+            return StorageFull(f"{self._name}: a disk of the database is full: {found}")
+        if isinstance(error, _BUSY):
+            return StorageBusy(f"{self._name} is busy: {found}")
+        for kind, explanation in _EXPLAINED:
+            if isinstance(error, kind):
+                return StorageUnavailable(f"{self._name} cannot be used: {explanation} ({found})")
+        return StorageUnavailable(f"{self._name} cannot be used: {found}")
+
+    def _text(self, error: psycopg.Error) -> str:
+        # Only the primary message: the details of a failure quote values of rows.
+        message = error.diag.message_primary or str(error) or type(error).__name__
+        line = " ".join(message.split())
+        return line.replace(self._password, "***") if self._password else line
