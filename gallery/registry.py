@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from types import MappingProxyType
 
 from gallery.errors import ContractMismatch, GalleryNotFound, StorageError, StorageUnavailable
@@ -48,6 +48,8 @@ class GalleryRegistry:
 
     Attributes:
         on_shown: told a gallery, and the settings that its searches go by from now on; ``None`` if it was closed.
+        exclusively: keeps other processes from changing a gallery while this one does, and brings the gallery up to
+            date with what they have changed before.
         on_gone: told subjects that leave a gallery; see :class:`gallery.open_gallery.OpenGallery`, also for what both
             must not do.
     """
@@ -73,6 +75,7 @@ class GalleryRegistry:
         self._galleries: dict[str, OpenGallery] = {}
         self.on_shown: Callable[[str, SearchSettings | None], None] = lambda _, __: None
         self.on_gone: Callable[[str, Collection[str]], None] = lambda _, __: None
+        self.exclusively: Callable[[OpenGallery], AbstractContextManager[None]] = lambda _: nullcontext()
         self.create_lock = threading.Lock()
         """Held while a gallery is created or deleted, here and in the store."""
         after = ""
@@ -165,7 +168,7 @@ class GalleryRegistry:
             GalleryNotFound: it does not exist.
         """
         gallery = self.find(gallery_id)
-        with gallery.change_lock:
+        with gallery.change_lock, self.exclusively(gallery):
             if not self.is_open(gallery):
                 raise GalleryNotFound(gallery_id)
             if gallery.next_expiry is not None and self.clock() >= gallery.next_expiry:
@@ -174,6 +177,43 @@ class GalleryRegistry:
                 yield gallery
             finally:
                 gallery.changes += 1
+
+    def opened(self) -> list[OpenGallery]:
+        """Return the galleries that are open now."""
+        return list(self._galleries.values())
+
+    def close(self, gallery: OpenGallery) -> None:
+        """Close a gallery that another process has deleted or replaced."""
+        with self.create_lock:
+            if self.is_open(gallery):
+                self.remove(gallery.gallery_id)
+
+    def reload(self, opened: OpenGallery) -> None:
+        """Load an open gallery anew; the caller holds its ``change_lock``.
+
+        Raises:
+            GalleryNotFound: it was deleted, or replaced by another one of its id.
+            StorageError: the store cannot be read.
+        """
+        revision = self._stored_revision(opened.gallery_id)
+        gallery = self._store.gallery(opened.gallery_id)
+        if gallery.create_time != opened.create_time:
+            raise GalleryNotFound(opened.gallery_id)
+        settings = SearchSettings.of(gallery)
+        indexes = {
+            contract: self._index(opened, gallery, contract, dimension)
+            for contract, dimension in self._dimensions(settings).items()
+        }
+        opened.next_expiry = self._store.next_expiry(opened.gallery_id)
+        opened.distinct = DistinctPairs(self._store.distinct_pairs(opened.gallery_id))
+        opened.indexes = indexes
+        self.show(opened, gallery)
+        opened.stored_revision = revision
+        opened.changes += 1
+
+    def _stored_revision(self, gallery_id: str) -> int:
+        """Return the revision of a gallery; whoever loads it later has at least what it had then."""
+        return 0 if self._store.feed is None else self._store.feed.revision(gallery_id).revision
 
     def indexes_to_fill(self, gallery: Gallery) -> Mapping[str, MemoryIndex] | None:
         """Make the indexes of a gallery that is being imported; ``None`` if the store keeps its own."""
@@ -184,6 +224,8 @@ class GalleryRegistry:
 
     def add(self, gallery: Gallery, filled: Mapping[str, MemoryIndex] | None = None) -> OpenGallery:
         """Open a gallery of the store; its templates are loaded unless indexes are filled already."""
+        # A filled index has what the gallery was created with; what has changed since then is applied later.
+        revision = self._stored_revision(gallery.gallery_id) if filled is None else 0
         # What has expired in a filled index leaves it when it is first used.
         next_expiry = self._store.next_expiry(gallery.gallery_id) if filled is None else self.clock()
         opened = OpenGallery(
@@ -196,6 +238,7 @@ class GalleryRegistry:
             math.inf,
             next_expiry,
             DistinctPairs(self._store.distinct_pairs(gallery.gallery_id)),
+            stored_revision=revision,
             on_gone=self._gone,
         )
         if filled is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -133,6 +133,45 @@ class MemoryIndex:
                     now.subjects.remove_templates(int(number), int(count))
                 segments.append(segment.killed(rows) if rows.size else segment)
             self._snapshot = _compacted(replace(now, segments=tuple(segments)))
+
+    def replace_subjects(self, subject_ids: Collection[str], templates: EmbeddedTemplates) -> None:
+        """See :meth:`gallery.index.protocol.Index.replace_subjects`; no search misses a template that stays."""
+        owners = dict(zip(templates.template_ids, templates.subject_ids, strict=True))
+        names = dict(zip(templates.subject_ids, templates.display_names, strict=True))
+        with self._change_lock:
+            present = {
+                each for segment in self._snapshot.segments for each in self._owned(segment, subject_ids, owners)[1]
+            }
+            missing = np.array([each not in present for each in templates.template_ids], np.bool_)
+            for start in range(0, len(templates), self._sizes.exact_rows):
+                rows = np.flatnonzero(missing[start : start + self._sizes.exact_rows]) + start
+                if rows.size:
+                    self._add(templates.at(rows))
+            now = self._snapshot
+            segments = []
+            for segment in now.segments:
+                gone, _ = self._owned(segment, subject_ids, owners)
+                for number, count in zip(*np.unique(segment.subjects[gone], return_counts=True), strict=True):
+                    now.subjects.remove_templates(int(number), int(count))
+                segments.append(segment.killed(gone) if gone.size else segment)
+            for subject_id, name in names.items():
+                now.subjects.rename(subject_id, name)
+            self._snapshot = _compacted(replace(now, segments=tuple(segments)))
+        self._start_estimating()
+
+    def _owned(
+        self, segment: Segment, subject_ids: Collection[str], owners: Mapping[str, str]
+    ) -> tuple[NDArray[np.intp], set[str]]:
+        """Return the rows of subjects whose templates are not theirs, and the ids of the templates that are."""
+        subjects = self._snapshot.subjects
+        by_number = {number: each for each in subject_ids if (number := subjects.number(each)) is not None}
+        # One entry more, for dead rows: their number is -1.
+        is_wanted = np.zeros(len(subjects) + 1, np.bool_)
+        is_wanted[list(by_number)] = True
+        rows = np.flatnonzero(is_wanted[segment.subjects[: segment.count]])
+        ids = [each.decode() for each in segment.template_ids[rows].tolist()]
+        owned = [owners.get(each) == by_number[int(segment.subjects[row])] for each, row in zip(ids, rows, strict=True)]
+        return rows[~np.array(owned, np.bool_)], {each for each, is_owned in zip(ids, owned, strict=True) if is_owned}
 
     def clear(self) -> None:
         """See :meth:`gallery.index.protocol.Index.clear`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -86,6 +87,14 @@ class Index(Protocol):
 
     def remove(self, expired: Expired) -> None:
         """Remove subjects and templates that have expired; those that are not in the index are left out."""
+
+    def replace_subjects(self, subject_ids: Collection[str], templates: EmbeddedTemplates) -> None:
+        """Have subjects exactly these templates, and the names that come with them.
+
+        Args:
+            subject_ids: the subjects; those without a template here lose all of theirs.
+            templates: all templates of these subjects.
+        """
 
     def clear(self) -> None:
         """Remove everything."""

@@ -101,3 +101,11 @@ class EmbeddedTemplates:
         return EmbeddedTemplates(
             self.subject_ids[rows], self.display_names[rows], self.template_ids[rows], self.embeddings[rows]
         )
+
+    def at(self, rows: NDArray[np.intp]) -> EmbeddedTemplates:
+        """Return the templates at some positions."""
+        subject_ids, names, template_ids = (
+            [column[row] for row in rows.tolist()]
+            for column in (self.subject_ids, self.display_names, self.template_ids)
+        )
+        return EmbeddedTemplates(subject_ids, names, template_ids, self.embeddings[rows])

@@ -17,6 +17,7 @@ from gallery.records.galleries import Gallery, GalleryChange
 from gallery.records.policies import GalleryPolicy
 from gallery.records.subjects import Subject, SubjectChange
 from gallery.records.templates import EmbeddedTemplates, StoredFace, Template
+from gallery.stores.feed import ChangeFeed
 from gallery.stores.logs import ChangeLog, ErasureLog, ObservationLog, OutcomeLog
 
 
@@ -349,6 +350,10 @@ class Store(Protocol):
         A store that several processes write to keeps one, which contains what each of them wrote. Otherwise the only
         process keeps an index in memory.
         """
+
+    @property
+    def feed(self) -> ChangeFeed | None:
+        """What other processes change; ``None`` if none does, or if the store keeps the index."""
 
     @property
     def second_embeddings(self) -> SecondEmbeddings:

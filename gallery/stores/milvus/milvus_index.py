@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -130,6 +130,9 @@ class MilvusIndex:
 
     def remove(self, expired: Expired) -> None:
         """See :meth:`gallery.index.protocol.Index.remove`."""
+
+    def replace_subjects(self, subject_ids: Collection[str], templates: EmbeddedTemplates) -> None:
+        """See :meth:`gallery.index.protocol.Index.replace_subjects`."""
 
     def clear(self) -> None:
         """See :meth:`gallery.index.protocol.Index.clear`."""

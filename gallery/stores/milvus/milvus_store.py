@@ -408,6 +408,10 @@ class MilvusStore:
         return self._observations
 
     @property
+    def feed(self) -> None:
+        """Always ``None``: Milvus keeps the index."""
+
+    @property
     def changes(self) -> MilvusChangeLog:
         """See :meth:`gallery.stores.base.Store.changes`."""
         return self._changes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -9,12 +10,12 @@ from typing import Any
 import psycopg
 from psycopg import IsolationLevel, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import TransactionStatus
 from psycopg_pool import ConnectionPool
 
 from gallery.errors import StorageUnavailable
 from gallery.stores.postgres.failures import Failures
 from gallery.stores.postgres.opening import prepare
-from gallery.stores.postgres.single_server import SingleServer
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -29,7 +30,7 @@ _CONNECTION: Mapping[str, Any] = {
 class PostgresDatabase:
     """A database of PostgreSQL, for any number of threads. It recovers by itself after the database was unavailable.
 
-    All tables are in one schema. Only one server uses it at a time.
+    All tables are in one schema.
 
     Args:
         url: a connection string, as libpq takes it.
@@ -39,9 +40,10 @@ class PostgresDatabase:
 
     Attributes:
         name: the database for people: host, port and database, without user and password.
+        schema: the schema.
+        failures: turns failures of PostgreSQL into storage errors.
 
     Raises:
-        StorageBusy: another server uses it.
         SchemaTooNew: a newer version of this program made its tables.
         StorageUnavailable: it cannot be reached or used, or is not a database of galleries.
     """
@@ -49,14 +51,14 @@ class PostgresDatabase:
     def __init__(self, url: str, *, schema: str = "facet", timeout: float = 10.0, connections: int = 8) -> None:
         parts = _parsed(url)
         self.name = _name_of(parts)
-        self._schema = schema
+        self.schema = schema
         self._timeout = timeout
-        self._failures = Failures(self.name, str(parts.get("password") or ""))
-        info = make_conninfo("", **{**_CONNECTION, "connect_timeout": max(2, round(timeout)), **parts})
-        with self._failures.translated():
+        self._held = _Held()
+        self.failures = Failures(self.name, str(parts.get("password") or ""))
+        self._info = info = make_conninfo("", **{**_CONNECTION, "connect_timeout": max(2, round(timeout)), **parts})
+        with self.failures.translated():
             with psycopg.connect(info) as connection:
                 prepare(connection, self.name, schema)
-            self._single = SingleServer(info, schema, self.name)
             self._pool = ConnectionPool(
                 info,
                 min_size=1,
@@ -74,7 +76,7 @@ class PostgresDatabase:
         Raises:
             StorageError: the database cannot be read.
         """
-        with self._failures.translated(), self._pool.connection() as connection:
+        with self.failures.translated(), self._transaction() as connection:
             _begin_with(connection, IsolationLevel.REPEATABLE_READ, read_only=True)
             yield connection
 
@@ -87,11 +89,37 @@ class PostgresDatabase:
         Raises:
             StorageError: the database cannot be written.
         """
-        with self._failures.translated():
-            self._single.check()
-            with self._pool.connection() as connection:
-                _begin_with(connection, IsolationLevel.READ_COMMITTED, read_only=False)
-                yield connection
+        with self.failures.translated(), self._transaction() as connection:
+            _begin_with(connection, IsolationLevel.READ_COMMITTED, read_only=False)
+            yield connection
+
+    @contextmanager
+    def exclusive(self, name: str) -> Iterator[None]:
+        """Keep others from this block, on whichever server, as long as they use the same name.
+
+        The transactions of this thread run on the connection that holds the lock: if the lock is lost because that
+        breaks, they fail.
+
+        Raises:
+            StorageBusy: others hold it for too long.
+            StorageUnavailable: the database cannot be used.
+        """
+        with self.failures.translated(), self._pool.connection() as connection:
+            _begin_with(connection, IsolationLevel.READ_COMMITTED, read_only=False)
+            connection.execute("SELECT pg_advisory_lock(hashtext(%s), hashtext(%s))", (self.schema, name))
+            connection.commit()
+            self._held.connection = connection
+            try:
+                yield
+            finally:
+                self._held.connection = None
+                try:
+                    connection.rollback()
+                    connection.execute("SELECT pg_advisory_unlock_all()")
+                    connection.commit()
+                except psycopg.Error:
+                    # The lock goes with the connection. What was done under it is done.
+                    connection.close()
 
     @contextmanager
     def importing(self) -> Iterator[Connection]:
@@ -100,15 +128,24 @@ class PostgresDatabase:
         Raises:
             StorageError: the database cannot be written.
         """
-        with self._failures.translated():
-            self._single.check()
-            with self._pool.connection() as connection:
-                _begin_with(connection, IsolationLevel.READ_COMMITTED, read_only=False)
-                try:
-                    connection.execute("SET LOCAL statement_timeout = 0")
-                    yield connection
-                finally:
-                    connection.rollback()
+        with self.failures.translated(), self._pool.connection() as connection:
+            _begin_with(connection, IsolationLevel.READ_COMMITTED, read_only=False)
+            try:
+                connection.execute("SET LOCAL statement_timeout = 0")
+                yield connection
+            finally:
+                connection.rollback()
+
+    def listen(self) -> Connection:
+        """Return a new connection that is told of changes; the caller closes it.
+
+        Raises:
+            StorageUnavailable: the database cannot be reached.
+        """
+        with self.failures.translated():
+            connection = psycopg.connect(self._info, autocommit=True)
+            connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self.schema)))
+            return connection
 
     def check(self) -> None:
         """Check that changes can be stored.
@@ -122,13 +159,28 @@ class PostgresDatabase:
     def close(self) -> None:
         """Close all connections. Later calls raise :class:`gallery.errors.StorageUnavailable`."""
         self._pool.close()
-        self._single.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        held = self._held.connection
+        if held is None:
+            with self._pool.connection() as connection:
+                yield connection
+            return
+        if held.info.transaction_status != TransactionStatus.IDLE:
+            raise RuntimeError("a transaction was begun within another one")
+        try:
+            yield held
+        except BaseException:
+            held.rollback()
+            raise
+        held.commit()
 
     def _configure(self, connection: Connection) -> None:
         """Prepare a new connection."""
         milliseconds = round(self._timeout * 1000)
         for name, value in (
-            ("search_path", self._schema),
+            ("search_path", self.schema),
             ("statement_timeout", milliseconds),
             ("lock_timeout", milliseconds),
         ):
@@ -138,6 +190,12 @@ class PostgresDatabase:
         if commits == "off":
             connection.execute("SET synchronous_commit = on")
         connection.commit()
+
+
+class _Held(threading.local):
+    """The connection that holds a lock for this thread."""
+
+    connection: Connection | None = None
 
 
 def _begin_with(connection: Connection, level: IsolationLevel, *, read_only: bool) -> None:

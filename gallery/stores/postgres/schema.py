@@ -8,12 +8,8 @@ from __future__ import annotations
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
-        # One row: the version of the schema, and how often a server was started with it.
-        """CREATE TABLE facet (
-            key BOOLEAN PRIMARY KEY DEFAULT TRUE CHECK (key),
-            version INTEGER NOT NULL,
-            openings BIGINT NOT NULL DEFAULT 0
-        )""",
+        # One row.
+        "CREATE TABLE facet (key BOOLEAN PRIMARY KEY DEFAULT TRUE CHECK (key), version INTEGER NOT NULL)",
         "INSERT INTO facet (version) VALUES (0)",
         """CREATE TABLE galleries (
             key BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -41,6 +37,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             answer_key BYTEA NOT NULL DEFAULT '',
             -- Corrections and undoings that were ever made.
             corrections BIGINT NOT NULL DEFAULT 0,
+            -- Rises with every change that a search may notice; see gallery.stores.postgres.feed.
+            revision BIGINT NOT NULL DEFAULT 0,
+            -- The feed has all changes after this revision.
+            feed_start BIGINT NOT NULL DEFAULT 0,
             -- Being removed: invisible, with a random id.
             is_hidden BOOLEAN NOT NULL DEFAULT FALSE
         )""",
@@ -109,6 +109,15 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             PRIMARY KEY (gallery_key, request_id)
         )""",
         "CREATE INDEX requests_of_template ON requests (template_key)",
+        # Which subject was changed in which revision of a gallery; an empty id stands for the gallery itself.
+        """CREATE TABLE feed (
+            gallery_key BIGINT NOT NULL REFERENCES galleries ON DELETE CASCADE,
+            revision BIGINT NOT NULL,
+            subject_id TEXT COLLATE "C" NOT NULL,
+            time BIGINT NOT NULL,
+            PRIMARY KEY (gallery_key, revision, subject_id)
+        )""",
+        "CREATE INDEX feed_by_time ON feed (time)",
         # What clients said about answers. They name subjects by keys only, so that nobody stays named who is deleted.
         """CREATE TABLE outcomes (
             key BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

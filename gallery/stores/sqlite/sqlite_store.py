@@ -421,6 +421,10 @@ class SqliteStore:
         """Return ``None``: the process keeps an index in memory."""
 
     @property
+    def feed(self) -> None:
+        """Always ``None``: no other process changes the file."""
+
+    @property
     def changes(self) -> SqliteChangeLog:
         """See :meth:`gallery.stores.base.Store.changes`."""
         return self._changes

@@ -99,6 +99,38 @@ class IndexMachine(RuleBasedStateMachine):
         if f"s{owner}" in self.reference.names:
             self.reference.names[f"s{owner}"] = name
 
+    @rule(
+        owners=st.sets(st.integers(0, 9), min_size=1, max_size=4),
+        added=st.integers(0, 4),
+        data=st.data(),
+        seed=st.integers(0, 2**32 - 1),
+    )
+    def replace_subjects(self, owners: set[int], added: int, data: st.DataObject, seed: int) -> None:
+        subjects = sorted(f"s{owner}" for owner in owners)
+        before = {each: vector for each, (owner, vector) in self.reference.templates.items() if owner in subjects}
+        templates = {
+            each: (data.draw(st.sampled_from(subjects)), vector)
+            for each, vector in before.items()
+            if data.draw(st.booleans())
+        }
+        for number, vector in enumerate(random_vectors(seed, added)):
+            templates[f"t{self.added + number}"] = data.draw(st.sampled_from(subjects)), vector
+        names = {owner: f"{owner} anew {self.added}" for owner, _ in templates.values()}
+        self.index.replace_subjects(
+            subjects,
+            EmbeddedTemplates(
+                [owner for owner, _ in templates.values()],
+                [names[owner] for owner, _ in templates.values()],
+                list(templates),
+                np.array([vector for _, vector in templates.values()], np.float32).reshape(-1, DIMENSION),
+            ),
+        )
+        for template_id in before:
+            self.reference.remove(template_id)
+        self.reference.templates |= templates
+        self.reference.names |= names
+        self.added += added
+
     @rule()
     def settle(self) -> None:
         self.index.settle()

@@ -1,0 +1,78 @@
+"""Brings the indexes of one gallery to what the store has now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+from gallery.errors import GalleryNotFound
+from gallery.open_gallery import OpenGallery
+from gallery.records.distinct_pairs import DistinctPairs
+from gallery.records.templates import EmbeddedTemplates
+from gallery.registry import GalleryRegistry
+from gallery.stores.feed import ChangeFeed, GalleryChanges
+
+_NONE = EmbeddedTemplates((), (), (), np.empty((0, 0), np.float32))
+
+
+def catch_up(registry: GalleryRegistry, feed: ChangeFeed, opened: OpenGallery) -> None:
+    """Apply to an open gallery what has changed in the store since its revision.
+
+    Subjects are read as they are now, not as they were when they changed, so the same change may be applied twice.
+
+    Args:
+        registry: the open galleries.
+        feed: tells what has changed.
+        opened: the gallery; the caller holds its ``change_lock``.
+
+    Raises:
+        GalleryNotFound: it was deleted, or replaced by another one of its id.
+        StorageError: the store cannot be read.
+    """
+    changes = feed.changes(opened.gallery_id, after=opened.stored_revision)
+    if changes is None:
+        registry.reload(opened)
+    elif changes.gallery.create_time != opened.create_time:
+        raise GalleryNotFound(opened.gallery_id)
+    elif changes.revision != opened.stored_revision:
+        _apply(registry, opened, changes)
+
+
+@contextmanager
+def exclusively(registry: GalleryRegistry, feed: ChangeFeed, opened: OpenGallery) -> Iterator[None]:
+    """Keep other servers from changing a gallery, which is brought up to date first.
+
+    So what is checked against the indexes, as look-alikes are, is checked against everything that is stored.
+
+    Args:
+        registry: the open galleries.
+        feed: tells what has changed.
+        opened: the gallery; the caller holds its ``change_lock``.
+
+    Raises:
+        GalleryNotFound: it was deleted, or replaced by another one of its id.
+        StorageError: the store cannot be read, or another server holds the gallery for too long.
+    """
+    with feed.exclusive(opened.gallery_id):
+        catch_up(registry, feed, opened)
+        yield
+
+
+def _apply(registry: GalleryRegistry, opened: OpenGallery, changes: GalleryChanges) -> None:
+    for contract, index in opened.indexes.items():
+        index.replace_subjects(changes.subject_ids, changes.templates.get(contract, _NONE))
+    has_other_policy = changes.gallery.policy != opened.settings.policy
+    opened.distinct = DistinctPairs(changes.distinct)
+    registry.show(opened, changes.gallery)
+    # The earlier one may be due: what expired then is still in the index.
+    expiries = [each for each in (opened.next_expiry, changes.next_expiry) if each is not None]
+    opened.next_expiry = min(expiries, default=None)
+    if has_other_policy:
+        registry.drop_expired(opened, anew=True)
+    opened.stored_revision = changes.revision
+    opened.changes += 1
+    gone = changes.subject_ids - changes.living
+    if gone:
+        opened.on_gone(opened.gallery_id, gone)

@@ -1,0 +1,122 @@
+"""Follows the store: what other servers write is found here a moment later."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import suppress
+from functools import partial
+
+from gallery.errors import GalleryNotFound, StorageError
+from gallery.following.catching_up import catch_up, exclusively
+from gallery.log import SILENT, Log
+from gallery.registry import GalleryRegistry
+from gallery.stores.feed import ChangeFeed
+
+POLL_SECONDS = 1.0
+"""How long it waits for word of a change before it looks for one."""
+
+_BUSY_SECONDS = 0.02
+"""How soon it looks again at a gallery that this server is changing."""
+_RETRY_SECONDS = 0.5
+"""How soon it tries again after the store failed."""
+_PRUNE_SECONDS = 60.0
+
+
+class Follower:
+    """A thread that keeps the open galleries up to date with the store.
+
+    While the store cannot be read, searches go on with what is in memory.
+
+    Args:
+        registry: the open galleries.
+        feed: tells what has changed.
+        log: told when following fails, and when it works again.
+    """
+
+    def __init__(self, registry: GalleryRegistry, feed: ChangeFeed, log: Log = SILENT) -> None:
+        self._registry = registry
+        self._feed = feed
+        self._log = log
+        self._is_closed = threading.Event()
+        self._current_at = time.monotonic()
+        self._failure: StorageError | None = None
+        self._thread = threading.Thread(target=self._run, name="gallery-follower", daemon=True)
+        registry.exclusively = partial(exclusively, registry, feed)
+
+    def start(self) -> None:
+        """Begin to follow."""
+        self._thread.start()
+
+    @property
+    def lag_seconds(self) -> float:
+        """For how long something that another server wrote may be missing here, at most."""
+        return time.monotonic() - self._current_at
+
+    @property
+    def failure(self) -> StorageError | None:
+        """Why the store cannot be followed; ``None`` if it can."""
+        return self._failure
+
+    def follow(self) -> bool:
+        """Apply what has changed up to now; return whether all of it was applied.
+
+        Raises:
+            StorageError: the store cannot be read.
+        """
+        is_current = True
+        before = self._registry.opened()
+        revisions = self._feed.revisions()
+        for gallery in before:
+            stored_now = revisions.get(gallery.gallery_id)
+            if stored_now is None or stored_now.create_time != gallery.create_time:
+                self._registry.close(gallery)
+        for gallery_id, stored in revisions.items():
+            with suppress(GalleryNotFound):
+                opened = self._registry.find(gallery_id)
+                if opened.stored_revision >= stored.revision:
+                    continue
+                # Whoever changes the gallery here has caught up first.
+                if not opened.change_lock.acquire(blocking=False):
+                    is_current = False
+                    continue
+                try:
+                    catch_up(self._registry, self._feed, opened)
+                finally:
+                    opened.change_lock.release()
+        return is_current
+
+    def close(self) -> None:
+        """Stop to follow."""
+        self._is_closed.set()
+        self._feed.close()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        pruned_at = time.monotonic()
+        while not self._is_closed.is_set():
+            began = time.monotonic()
+            try:
+                is_current = self.follow()
+                if is_current:
+                    self._current_at = began
+                self._note(None)
+                if began - pruned_at > _PRUNE_SECONDS:
+                    self._feed.prune()
+                    pruned_at = began
+                if is_current:
+                    self._feed.wait(POLL_SECONDS)
+                else:
+                    self._is_closed.wait(_BUSY_SECONDS)
+            except StorageError as error:
+                self._note(error)
+                self._is_closed.wait(_RETRY_SECONDS)
+
+    def _note(self, failure: StorageError | None) -> None:
+        if (failure is None) != (self._failure is None) and not self._is_closed.is_set():
+            if failure is None:
+                self._log.info("the changes of other servers are followed again")
+            else:
+                self._log.warning("the changes of other servers cannot be followed", reason=str(failure))
+        self._failure = failure

@@ -1,0 +1,89 @@
+"""What other processes change in a store: the protocol of its feed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from gallery.records.distinct_pairs import Pair
+from gallery.records.galleries import Gallery
+from gallery.records.templates import EmbeddedTemplates
+
+
+@dataclass(frozen=True, slots=True)
+class GalleryRevision:
+    """How far a gallery has changed.
+
+    Attributes:
+        create_time: distinguishes it from a later gallery with the same id.
+        revision: rises with every change that a search may notice.
+    """
+
+    create_time: datetime
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class GalleryChanges:
+    """What has changed in a gallery since a revision, all read at one moment.
+
+    Attributes:
+        revision: the gallery's revision at that moment.
+        gallery: the gallery.
+        distinct: the pairs of subjects that were told apart.
+        next_expiry: when the next subject or template expires; ``None`` for never.
+        subject_ids: the subjects that have changed, among them those that are gone.
+        living: those of them that are there.
+        templates: all templates of these subjects, by embedding contract.
+    """
+
+    revision: int
+    gallery: Gallery
+    distinct: frozenset[Pair]
+    next_expiry: datetime | None
+    subject_ids: frozenset[str]
+    living: frozenset[str]
+    templates: Mapping[str, EmbeddedTemplates]
+
+
+class ChangeFeed(Protocol):
+    """Tells a process what others have changed in the store, so that it can keep an index in memory.
+
+    All methods are thread-safe, and may raise :class:`gallery.errors.StorageError`.
+    """
+
+    def revisions(self) -> Mapping[str, GalleryRevision]:
+        """Return the revisions of all galleries, by gallery id."""
+
+    def revision(self, gallery_id: str) -> GalleryRevision:
+        """Return the revision of a gallery.
+
+        Raises:
+            GalleryNotFound: it does not exist.
+        """
+
+    def changes(self, gallery_id: str, *, after: int) -> GalleryChanges | None:
+        """Return what has changed in a gallery after a revision; ``None`` if that is not known any more.
+
+        Raises:
+            GalleryNotFound: it does not exist.
+        """
+
+    def exclusive(self, gallery_id: str) -> AbstractContextManager[None]:
+        """Keep all other processes from changing a gallery; what this thread writes in the meantime, only it writes.
+
+        Raises:
+            StorageBusy: another process holds the gallery for too long.
+        """
+
+    def wait(self, timeout: float) -> None:
+        """Wait until something may have changed, at most for so many seconds."""
+
+    def prune(self) -> None:
+        """Delete what nobody needs any more."""
+
+    def close(self) -> None:
+        """End :meth:`wait`."""
