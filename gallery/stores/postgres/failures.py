@@ -10,6 +10,7 @@ from psycopg import errors
 from psycopg_pool import PoolClosed, PoolTimeout
 
 from gallery.errors import StorageBusy, StorageError, StorageFull, StorageUnavailable
+from gallery.stores.columns import BadRow
 
 _FULL = (errors.DiskFull,)
 _BUSY = (errors.LockNotAvailable, errors.DeadlockDetected, errors.SerializationFailure)
@@ -38,7 +39,7 @@ class Failures:
 
     @contextmanager
     def translated(self) -> Iterator[None]:
-        """Raise failures of PostgreSQL as storage errors.
+        """Raise failures of PostgreSQL, and rows that are not as they were written, as storage errors.
 
         Raises:
             StorageFull: a disk of the database is full.
@@ -51,6 +52,8 @@ class Failures:
             raise StorageUnavailable(f"{self._name} does not answer, or all connections to it are in use") from error
         except PoolClosed as error:
             raise StorageUnavailable(f"{self._name} was closed") from error
+        except BadRow as error:
+            raise StorageUnavailable(f"{self._name} has a row that is not as it was written: {error}") from error
         except psycopg.Error as error:
             raise self.of(error) from error
 

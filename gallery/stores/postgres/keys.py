@@ -5,6 +5,9 @@ from __future__ import annotations
 from gallery.errors import GalleryNotFound
 from gallery.stores.postgres.database import Connection
 
+NO_KEY = -1
+"""The key that no row has."""
+
 
 def gallery_key_of(connection: Connection, gallery_id: str) -> int:
     """Return the key of a gallery.
@@ -38,6 +41,12 @@ def contract_key_of(connection: Connection, contract: str, *, create: bool = Fal
     return _key(connection, "contracts", "contract", contract, create=create)
 
 
+def searching_contract_key(connection: Connection, gallery_key: int) -> int:
+    """Return the key of the contract that searches a gallery."""
+    row = connection.execute("SELECT contract_key FROM galleries WHERE key = %s", (gallery_key,)).fetchone()
+    return NO_KEY if row is None else int(row[0])
+
+
 def model_key_of(connection: Connection, sha256: str, *, create: bool = False) -> int | None:
     """Return the key of a model's digest; ``None`` for an empty one. See :func:`contract_key_of`."""
     return _key(connection, "models", "sha256", sha256, create=create) if sha256 else None
@@ -58,4 +67,4 @@ def _key(connection: Connection, table: str, column: str, value: str, *, create:
         insertion = f"INSERT INTO {table} ({column}) VALUES (%s) ON CONFLICT DO NOTHING"  # noqa: S608
         connection.execute(insertion.encode(), (value,))
         row = connection.execute(query, (value,)).fetchone()
-    return -1 if row is None else int(row[0])
+    return NO_KEY if row is None else int(row[0])

@@ -11,6 +11,9 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         # One row.
         "CREATE TABLE facet (key BOOLEAN PRIMARY KEY DEFAULT TRUE CHECK (key), version INTEGER NOT NULL)",
         "INSERT INTO facet (version) VALUES (0)",
+        # Digests of models, and embedding contracts.
+        "CREATE TABLE models (key INTEGER GENERATED ALWAYS AS IDENTITY PRIMARY KEY, sha256 TEXT NOT NULL UNIQUE)",
+        "CREATE TABLE contracts (key INTEGER GENERATED ALWAYS AS IDENTITY PRIMARY KEY, contract TEXT NOT NULL UNIQUE)",
         """CREATE TABLE galleries (
             key BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
             gallery_id TEXT COLLATE "C" NOT NULL UNIQUE,
@@ -19,7 +22,9 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             -- A value of gallery.records.thresholds.ThresholdSource.
             threshold_source TEXT NOT NULL,
             mean_of_best INTEGER NOT NULL,
-            contract TEXT NOT NULL,
+            -- The contract that searches, and the other one of its migration until that ends.
+            contract_key INTEGER NOT NULL REFERENCES contracts,
+            other_key INTEGER REFERENCES contracts,
             -- Counted as they are added and removed: counting a million rows takes too long for a request.
             subject_count BIGINT NOT NULL DEFAULT 0,
             template_count BIGINT NOT NULL DEFAULT 0,
@@ -62,9 +67,6 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX subjects_by_expiry ON subjects (gallery_key, expire_time) WHERE expire_time IS NOT NULL",
         """CREATE INDEX subjects_by_age ON subjects
             (gallery_key, GREATEST(create_time, COALESCE(consent_time, create_time)))""",
-        # Digests of models, and embedding contracts.
-        "CREATE TABLE models (key INTEGER GENERATED ALWAYS AS IDENTITY PRIMARY KEY, sha256 TEXT NOT NULL UNIQUE)",
-        "CREATE TABLE contracts (key INTEGER GENERATED ALWAYS AS IDENTITY PRIMARY KEY, contract TEXT NOT NULL UNIQUE)",
         """CREATE TABLE templates (
             key BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
             gallery_key BIGINT NOT NULL REFERENCES galleries ON DELETE CASCADE,

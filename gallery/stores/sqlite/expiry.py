@@ -7,7 +7,8 @@ from datetime import datetime
 
 from gallery.records.expired import Expired, PolicyEffect
 from gallery.records.policies import GalleryPolicy
-from gallery.stores.sqlite.inserts import add_to_counts, policy_columns
+from gallery.stores.columns import policy_columns
+from gallery.stores.sqlite.inserts import add_to_counts
 from gallery.times import LATEST, Clock, from_microseconds, to_microseconds
 
 _NOW_FUNCTION = "facet_now"

@@ -5,15 +5,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from gallery.records import calibration_json, migration_json
 from gallery.records.galleries import Gallery
-from gallery.records.policies import GalleryPolicy
 from gallery.records.subjects import Subject
 from gallery.records.templates import StoredFace
 from gallery.stores.base import EnrollmentRequest
+from gallery.stores.columns import expiry_column, policy_columns
 from gallery.stores.sqlite.contract_keys import NO_MIGRATION, ContractKeys
 from gallery.stores.sqlite.sealing.sealed_values import (
     CALIBRATION,
@@ -24,7 +23,7 @@ from gallery.stores.sqlite.sealing.sealed_values import (
     SUBJECT_NAME,
     Sealer,
 )
-from gallery.times import microseconds_of, to_microseconds
+from gallery.times import to_microseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +99,7 @@ def face_rows(
                 *template.box,
                 template.quality,
                 to_microseconds(template.create_time),
-                _microseconds(template.expire_time),
+                expiry_column(template.expire_time),
                 template.face_model,
                 template.embedding_model,
                 embedding,
@@ -221,24 +220,14 @@ def _subject_row(gallery_key: int, subject: Subject, sealer: Sealer) -> tuple[An
     )
 
 
-def policy_columns(policy: GalleryPolicy) -> tuple[Any, ...]:
-    """Return the columns require_consent, subject_retention and template_retention of a policy."""
-    retentions = (policy.subject_retention, policy.template_retention)
-    return policy.require_consent, *(None if each is None else microseconds_of(each) for each in retentions)
-
-
 def _terms(subject: Subject, sealer: Sealer) -> tuple[Any, ...]:
     """Return the columns of a subject's consent and expiry."""
     consent = subject.consent
     if consent is None:
-        return "", "", None, _microseconds(subject.expire_time)
+        return "", "", None, expiry_column(subject.expire_time)
     return (
         consent.basis.value,
         sealer.text(consent.reference, CONSENT_REFERENCE, subject.subject_id),
         to_microseconds(consent.time),
-        _microseconds(subject.expire_time),
+        expiry_column(subject.expire_time),
     )
-
-
-def _microseconds(moment: datetime | None) -> int | None:
-    return None if moment is None else to_microseconds(moment)

@@ -13,8 +13,9 @@ from typing import Any
 from gallery.errors import InvalidPageToken, SubjectNotFound
 from gallery.records.identifications import Decision
 from gallery.records.outcomes import GivenAnswer, Outcome, Truth
+from gallery.stores.columns import BadRow
 from gallery.stores.sqlite.expiry import LIVING_SUBJECT
-from gallery.stores.sqlite.rows import BadRow, find_subject, gallery_key_of, subject_key_of
+from gallery.stores.sqlite.rows import find_subject, gallery_key_of, subject_key_of
 from gallery.stores.sqlite.sealing.encryption import DatabaseEncryption
 from gallery.stores.sqlite.sealing.sealed_values import ANSWER_KEY, OUTCOME_SOURCE, Opener
 from gallery.times import from_microseconds, to_microseconds

@@ -5,26 +5,26 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from gallery.embeddings import has_unit_length
 from gallery.encryption.values import SEALED_TEXT
 from gallery.errors import GalleryNotFound, SubjectNotFound, TemplateNotFound
-from gallery.records import calibration_json, migration_json
-from gallery.records.calibration_json import InvalidCalibration
 from gallery.records.calibrations import Calibration
-from gallery.records.consents import Consent, ConsentBasis
 from gallery.records.galleries import Gallery
-from gallery.records.migration_json import InvalidMigration
-from gallery.records.migrations import Migration
 from gallery.records.policies import GalleryPolicy
 from gallery.records.subjects import Subject
 from gallery.records.templates import EmbeddedTemplates, StoredFace, Template
 from gallery.records.thresholds import ThresholdSource, infer_threshold_source
+from gallery.stores.columns import (
+    calibration_of,
+    consent_of,
+    embeddings_of,
+    expiry_of,
+    migration_of,
+    retention_of,
+    threshold_source_of,
+    time_of,
+)
 from gallery.stores.sqlite.contract_keys import NO_MIGRATION, ContractKeys, contract_keys
 from gallery.stores.sqlite.expiry import (
     COUNT_EXPIRED_SUBJECTS,
@@ -40,7 +40,6 @@ from gallery.stores.sqlite.sealing.sealed_values import (
     SUBJECT_NAME,
     Opener,
 )
-from gallery.times import from_microseconds
 
 _Row = tuple[Any, ...]
 
@@ -103,10 +102,6 @@ EMBEDDED_BY_SUBJECT = f"""
 _SUBJECT_KEY = f"""
     SELECT subjects.key FROM subjects JOIN galleries ON galleries.key = gallery_key WHERE {LIVING_SUBJECT}
 """  # noqa: S608
-
-
-class BadRow(Exception):
-    """A row is not as it was written."""
 
 
 def find_gallery(connection: sqlite3.Connection, gallery_id: str, opener: Opener) -> Gallery:
@@ -186,12 +181,12 @@ def gallery_of(row: _Row, opener: Opener) -> Gallery:
         contract=contract,
         subject_count=subject_count,
         template_count=template_count,
-        create_time=_datetime(created),
-        update_time=_datetime(updated),
+        create_time=time_of(created),
+        update_time=time_of(updated),
         etag=etag,
         calibration=calibration,
         threshold_source=_threshold_source(source, threshold, calibration),
-        policy=GalleryPolicy(bool(require_consent), _retention(of_subjects), _retention(of_templates)),
+        policy=GalleryPolicy(bool(require_consent), retention_of(of_subjects), retention_of(of_templates)),
         migration=migration_of(opener.text(moving, MIGRATION)),
     )
 
@@ -204,11 +199,11 @@ def subject_of(row: _Row, opener: Opener) -> Subject:
         subject_id,
         opener.text(display_name, SUBJECT_NAME, subject_id),
         templates,
-        _datetime(created),
-        _datetime(updated),
+        time_of(created),
+        time_of(updated),
         etag,
         consent=consent_of(basis, opener.text(reference, CONSENT_REFERENCE, subject_id), given),
-        expire_time=None if expires is None else _datetime(expires),
+        expire_time=expiry_of(expires),
     )
 
 
@@ -231,11 +226,11 @@ def _template(row: Sequence[Any], picture: str) -> Template:
         picture,
         (x1, y1, x2, y2),
         quality,
-        _datetime(created),
+        time_of(created),
         face_model=face,
         embedding_model=embedding,
         has_crop=bool(has_crop),
-        expire_time=None if expires is None else _datetime(expires),
+        expire_time=expiry_of(expires),
     )
 
 
@@ -310,74 +305,6 @@ def embedded_of(rows: Sequence[_Row], opener: Opener) -> EmbeddedTemplates:
     return EmbeddedTemplates(subject_ids, names, template_ids, embeddings_of(stored))
 
 
-def embeddings_of(blobs: Sequence[Any]) -> NDArray[np.float32]:
-    """Convert the bytes of embeddings; shape ``(n, dimension)``.
-
-    Raises:
-        BadRow: they are not as they were written.
-    """
-    if not blobs:
-        return np.empty((0, 0), np.float32)
-    if not all(isinstance(blob, bytes) for blob in blobs):
-        raise BadRow("an embedding is missing")
-    if len(set(map(len, blobs))) > 1 or len(blobs[0]) % 4:
-        raise BadRow("embeddings differ in length")
-    embeddings = np.frombuffer(b"".join(blobs), "<f4").reshape(len(blobs), -1).astype(np.float32, copy=False)
-    if not has_unit_length(embeddings).all():
-        raise BadRow("an embedding is not of unit length")
-    return embeddings
-
-
-def threshold_source_of(text: str) -> ThresholdSource | None:
-    """Convert a stored source; ``None`` if it is not known yet.
-
-    Raises:
-        BadRow: it is not as it was written.
-    """
-    try:
-        return ThresholdSource(text) if text else None
-    except ValueError as error:
-        raise BadRow(f"{text!r} is not a source of a threshold") from error
-
-
-def consent_of(basis: str, reference: str, time: Any) -> Consent | None:
-    """Convert a stored consent.
-
-    Raises:
-        BadRow: it is not as it was written.
-    """
-    if not basis:
-        return None
-    try:
-        return Consent(ConsentBasis(basis), reference, _datetime(time))
-    except ValueError as error:
-        raise BadRow(f"{basis!r} is not a basis of a consent") from error
-
-
-def calibration_of(text: str) -> Calibration | None:
-    """Convert a stored calibration.
-
-    Raises:
-        BadRow: it is not as it was written.
-    """
-    try:
-        return calibration_json.from_text(text)
-    except InvalidCalibration as error:
-        raise BadRow(f"a calibration is not as it was written: {error}") from error
-
-
-def migration_of(text: str) -> Migration | None:
-    """Convert a stored migration.
-
-    Raises:
-        BadRow: it is not as it was written.
-    """
-    try:
-        return migration_json.from_text(text)
-    except InvalidMigration as error:
-        raise BadRow(f"a migration is not as it was written: {error}") from error
-
-
 def stored_keys(
     connection: sqlite3.Connection, gallery_key: int, opener: Opener, *, create: bool = False
 ) -> ContractKeys:
@@ -392,17 +319,3 @@ def stored_keys(
 def _threshold_source(text: str, threshold: float, calibration: Calibration | None) -> ThresholdSource:
     # Not known only if the process that migrated the database did not know the server's default threshold.
     return threshold_source_of(text) or infer_threshold_source(threshold, calibration, default_threshold=None)
-
-
-def _datetime(microseconds: Any) -> datetime:
-    try:
-        return from_microseconds(microseconds)
-    except (OverflowError, TypeError) as error:
-        raise BadRow(f"{microseconds!r} is not a time") from error
-
-
-def _retention(microseconds: int | None) -> timedelta | None:
-    try:
-        return None if microseconds is None else timedelta(microseconds=microseconds)
-    except (OverflowError, TypeError) as error:
-        raise BadRow(f"{microseconds!r} is not a duration") from error

@@ -33,6 +33,7 @@ from gallery.records.policies import GalleryPolicy
 from gallery.records.subjects import Subject, SubjectChange
 from gallery.records.templates import EmbeddedTemplates, StoredFace, Template
 from gallery.stores.base import EnrollmentRequest, EnrollmentState
+from gallery.stores.columns import BadRow
 from gallery.stores.sqlite.answered_requests import find_answer, requests_of
 from gallery.stores.sqlite.bulk_import import SqliteImport, check_id_is_free, hide
 from gallery.stores.sqlite.corrections.change_log import SqliteChangeLog
@@ -64,7 +65,6 @@ from gallery.stores.sqlite.rows import (
     GALLERY,
     SUBJECT,
     TEMPLATE,
-    BadRow,
     embedded_of,
     faces_of,
     find_gallery,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from gallery.records.thresholds import infer_threshold_source
+from gallery.stores.columns import calibration_of
 from gallery.stores.sqlite.file.database import SqliteDatabase
-from gallery.stores.sqlite.rows import calibration_of
 from gallery.stores.sqlite.sealing.sealed_values import CALIBRATION, Opener
 
 _WITHOUT_SOURCE = "SELECT key, threshold, calibration FROM galleries WHERE threshold_source = '' AND NOT hidden"

@@ -11,9 +11,9 @@ from gallery.encryption.values import CannotOpen
 from gallery.errors import DatabaseDamaged, SchemaTooNew, StorageError
 from gallery.records.consents import ConsentBasis
 from gallery.records.policies import MAX_RETENTION
+from gallery.stores.columns import BadRow, calibration_of, threshold_source_of
 from gallery.stores.sqlite.file.files import connect_to_read, integrity_problems
 from gallery.stores.sqlite.migration.embedding_checks import StoredEmbeddings, check_embeddings
-from gallery.stores.sqlite.rows import BadRow, calibration_of, threshold_source_of
 from gallery.stores.sqlite.schema import FIRST_ENCRYPTED, schema_version
 from gallery.stores.sqlite.sealing.sealed_values import CALIBRATION, SUBJECT_NAME, Opener
 from gallery.times import EARLIEST, LATEST, microseconds_of, to_microseconds

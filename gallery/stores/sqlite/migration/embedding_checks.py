@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gallery.encryption.values import SEALED_TEXT, CannotOpen
-from gallery.stores.sqlite.rows import BadRow, embeddings_of, migration_of
+from gallery.stores.columns import BadRow, embeddings_of, migration_of
 from gallery.stores.sqlite.schema import FIRST_WITH_CONTRACTS
 from gallery.stores.sqlite.sealing.sealed_values import MIGRATION, Opener
 

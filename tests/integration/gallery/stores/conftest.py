@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 
 import pytest
@@ -14,7 +15,7 @@ from gallery.stores.sqlite.sqlite_store import SqliteStore
 from tests.integration.gallery.stores.samples import new_gallery
 
 
-@pytest.fixture(scope="module", params=["sqlite", "encrypted-sqlite", "milvus-lite", "milvus-server"])
+@pytest.fixture(scope="module", params=["sqlite", "encrypted-sqlite", "milvus-lite", "milvus-server", "postgres"])
 def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     folder = tmp_path_factory.mktemp("stores")
     made: Store
@@ -28,6 +29,11 @@ def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     elif request.param == "milvus-lite":
         request.getfixturevalue("milvus_lite")
         made = MilvusStore(str(folder / "facet.db"))
+    elif request.param == "postgres":
+        server = request.getfixturevalue("postgres_server")
+        from gallery.stores.postgres.postgres_store import PostgresStore
+
+        made = PostgresStore(server.url, schema=f"contract_{uuid.uuid4().hex}")
     else:
         server = request.getfixturevalue("milvus_server")
         made = MilvusStore(server.uri, token=server.token, prefix="contract")

@@ -177,6 +177,10 @@ def test_a_closed_store_is_unavailable(tmp_path: Path, request: pytest.FixtureRe
     closed: Store
     if isinstance(store, SqliteStore):
         closed = SqliteStore(tmp_path / "facet.db")
+    elif "postgres" in request.node.name:
+        from gallery.stores.postgres.postgres_store import PostgresStore
+
+        closed = PostgresStore(request.getfixturevalue("postgres_server").url, schema="closed")
     elif "server" in request.node.name:
         server = request.getfixturevalue("milvus_server")
         closed = MilvusStore(server.uri, token=server.token, prefix="contract")

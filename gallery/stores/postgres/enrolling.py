@@ -1,0 +1,135 @@
+"""Adding a template: one round trip, so that other enrolments into the gallery wait only for the database."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gallery.records.subjects import Subject
+from gallery.records.templates import Template
+from gallery.stores.base import EnrollmentRequest
+from gallery.stores.postgres.database import Connection
+from gallery.stores.postgres.expiry import LIVING_SUBJECT
+from gallery.stores.postgres.inserts import embedding_bytes, subject_values, template_values
+
+_SEARCHES = "(%(contract)s = '' OR contract_key = (SELECT key FROM contracts WHERE contract = %(contract)s))"
+"""The condition that the contract of the embedding searches a gallery."""
+_LOCK = "SELECT FROM galleries WHERE gallery_id = %(gallery)s AND NOT is_hidden FOR NO KEY UPDATE"
+_DELETE_EXPIRED = f"""
+    WITH gone AS (
+        DELETE FROM subjects USING galleries
+        WHERE galleries.key = subjects.gallery_key AND gallery_id = %(gallery)s AND NOT is_hidden
+            AND subject_id = %(subject_id)s AND NOT {LIVING_SUBJECT}
+        RETURNING subjects.key, subjects.gallery_key
+    )
+    UPDATE galleries SET subject_count = subject_count - 1,
+        template_count = template_count - (SELECT COUNT(*) FROM templates WHERE subject_key = gone.key)
+    FROM gone WHERE galleries.key = gone.gallery_key
+"""  # noqa: S608 - only the constant above is inserted, as below
+_ADD_SUBJECT = f"""
+    WITH created AS (
+        INSERT INTO subjects (gallery_key, subject_id, display_name, create_time, update_time, etag, consent_basis,
+            consent_reference, consent_time, expire_time)
+        SELECT key, %(subject_id)s, %(display_name)s, %(create_time)s, %(update_time)s, %(etag)s, %(consent_basis)s,
+            %(consent_reference)s, %(consent_time)s::BIGINT, %(expire_time)s::BIGINT
+        FROM galleries WHERE gallery_id = %(gallery)s AND NOT is_hidden AND {_SEARCHES}
+        ON CONFLICT (gallery_key, subject_id) DO NOTHING
+        RETURNING gallery_key
+    )
+    UPDATE galleries SET subject_count = subject_count + 1 FROM created WHERE galleries.key = created.gallery_key
+"""  # noqa: S608
+# Only a digest that is new may take a key: a conflict would use one up, and there are not enough for every enrolment.
+_ADD_MODELS = """
+    INSERT INTO models (sha256) SELECT DISTINCT sha256 FROM unnest(%(models)s::TEXT[]) AS sha256
+    WHERE sha256 != '' AND NOT EXISTS (SELECT FROM models WHERE models.sha256 = sha256.sha256)
+    ON CONFLICT DO NOTHING
+"""
+_ADD_TEMPLATE = f"""
+    WITH place AS (
+        SELECT galleries.key AS gallery_key, subjects.key AS subject_key, contract_key, other_key
+        FROM galleries JOIN subjects ON subjects.gallery_key = galleries.key
+        WHERE gallery_id = %(gallery)s AND NOT is_hidden AND {_SEARCHES}
+            AND subject_id = %(subject)s AND (%(is_new)s OR {LIVING_SUBJECT})
+    ), added AS (
+        INSERT INTO templates (gallery_key, subject_key, template_id, picture_sha256, x1, y1, x2, y2, quality,
+            create_time, expire_time, face_model, embedding_model)
+        SELECT gallery_key, subject_key, %(template_id)s, %(picture_sha256)s, %(x1)s, %(y1)s, %(x2)s, %(y2)s,
+            %(quality)s, %(create_time)s, %(expire_time)s::BIGINT,
+            (SELECT key FROM models WHERE sha256 = %(face_model)s),
+            (SELECT key FROM models WHERE sha256 = %(embedding_model)s)
+        FROM place
+        RETURNING key, gallery_key
+    ), embedded AS (
+        INSERT INTO embeddings (template_key, contract_key, embedding)
+        SELECT key, contract_key, %(embedding)b::BYTEA FROM added, place
+        UNION ALL SELECT key, other_key, %(other)b::BYTEA FROM added, place
+            WHERE other_key IS NOT NULL AND %(other)b::BYTEA IS NOT NULL
+    ), cropped AS (
+        INSERT INTO crops (template_key, png)
+        SELECT key, %(crop)b::BYTEA FROM added WHERE %(crop)b::BYTEA IS NOT NULL
+    ), answered AS (
+        INSERT INTO requests (gallery_key, request_id, digest, template_key)
+        SELECT gallery_key, %(request)s::TEXT, %(digest)s::TEXT, key FROM added WHERE %(request)s::TEXT IS NOT NULL
+        ON CONFLICT (gallery_key, request_id) DO UPDATE
+            SET digest = EXCLUDED.digest, template_key = EXCLUDED.template_key
+    )
+    UPDATE galleries SET template_count = template_count + 1 FROM added WHERE galleries.key = added.gallery_key
+"""  # noqa: S608
+
+
+def add_template(
+    connection: Connection,
+    template: Template,
+    embedding: NDArray[np.float32],
+    *,
+    now: int,
+    new_subject: Subject | None,
+    request: EnrollmentRequest | None,
+    crop: bytes | None,
+    contract: str,
+    other: NDArray[np.float32] | None,
+) -> bool:
+    """Add a template in a transaction of its own, which is committed; see :meth:`gallery.stores.base.Store`.
+
+    Args:
+        connection: in a transaction that writes, and that has just begun.
+        template: the template.
+        embedding: its embedding under the contract that searches.
+        now: the time, microseconds.
+        new_subject: its subject if that is new; one that exists stays as it is, unless it has expired.
+        request: the request that it answers.
+        crop: its crop.
+        contract: the contract that searches, as the caller knows it; empty if the caller is sure.
+        other: its embedding under the other contract of the gallery's migration.
+
+    Returns:
+        whether it was added. If not, nothing was changed: the gallery or the subject does not exist, or another
+        contract searches.
+    """
+    gallery = {"gallery": template.gallery_id, "contract": contract, "now": now}
+    models = (template.face_model, template.embedding_model)
+    with connection.pipeline():
+        connection.execute(_LOCK, gallery)
+        if new_subject is not None:
+            subject = gallery | subject_values(new_subject)
+            connection.execute(_DELETE_EXPIRED.encode(), subject)
+            connection.execute(_ADD_SUBJECT.encode(), subject)
+        connection.execute(_ADD_MODELS, {"models": list(models)})
+        added = connection.execute(
+            _ADD_TEMPLATE.encode(),
+            gallery
+            | template_values(template)
+            | {
+                "subject": template.subject_id,
+                "is_new": new_subject is not None,
+                "face_model": template.face_model,
+                "embedding_model": template.embedding_model,
+                "embedding": embedding_bytes(embedding),
+                "other": None if other is None else embedding_bytes(other),
+                "crop": crop,
+                "request": request and request.request_id,
+                "digest": request and request.digest,
+            },
+        )
+        connection.commit()
+    return added.rowcount == 1

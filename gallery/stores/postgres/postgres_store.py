@@ -1,0 +1,352 @@
+"""The PostgreSQL store: the record of galleries in a database that teams know how to run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gallery.errors import (
+    ContractMismatch,
+    GalleryExists,
+    GalleryNotEmpty,
+    StorageUnavailable,
+    SubjectNotFound,
+    TemplateNotFound,
+)
+from gallery.etags import check_etag
+from gallery.records.distinct_pairs import Pair
+from gallery.records.expired import Expired, PolicyEffect
+from gallery.records.galleries import Gallery, GalleryChange
+from gallery.records.policies import GalleryPolicy
+from gallery.records.subjects import Subject, SubjectChange
+from gallery.records.templates import EmbeddedTemplates, StoredFace, Template
+from gallery.stores.base import EnrollmentRequest, EnrollmentState, GalleryImport, SecondEmbeddings
+from gallery.stores.logs import ChangeLog, ObservationLog, OutcomeLog
+from gallery.stores.postgres.answered_requests import find_answer, requests_of
+from gallery.stores.postgres.database import PostgresDatabase
+from gallery.stores.postgres.enrolling import add_template
+from gallery.stores.postgres.expiry import delete_expired, effect_of, find_expired, has_terms, next_expiry
+from gallery.stores.postgres.inserts import (
+    add_to_counts,
+    hide_gallery,
+    insert_gallery,
+    insert_request,
+    update_gallery,
+    update_subject,
+)
+from gallery.stores.postgres.keys import gallery_key_of, locked_gallery_key
+from gallery.stores.postgres.rows import (
+    GALLERY,
+    SUBJECT,
+    TEMPLATE,
+    find_gallery,
+    find_subject,
+    gallery_of,
+    subject_key_of,
+    subject_of,
+    template_key_of,
+    template_of,
+)
+from gallery.stores.postgres.template_pages import embedded_by_age, embedded_by_subject, faces_by_subject
+from gallery.times import Clock, now, to_microseconds
+
+
+class PostgresStore:
+    """A store in a schema of a PostgreSQL database; see :class:`gallery.stores.base.Store` for what it promises.
+
+    One server uses it at a time. It goes on by itself after the database was unavailable.
+
+    Args:
+        url: a connection string, as libpq takes it.
+        schema: the schema; created if it does not exist.
+        timeout: of connecting, and of a statement, seconds.
+        connections: the most connections.
+        clock: tells what has expired.
+
+    Attributes:
+        database: its connections.
+
+    Raises:
+        StorageBusy: another server uses it.
+        SchemaTooNew: a newer version of this program made its tables.
+        StorageUnavailable: it cannot be reached or used, or is not a database of galleries.
+    """
+
+    def __init__(
+        self, url: str, *, schema: str = "facet", timeout: float = 10.0, connections: int = 8, clock: Clock = now
+    ) -> None:
+        self.database = PostgresDatabase(url, schema=schema, timeout=timeout, connections=connections)
+        self._clock = clock
+
+    def create_gallery(self, gallery: Gallery) -> None:
+        """See :meth:`gallery.stores.base.Store.create_gallery`."""
+        with self.database.writing() as connection:
+            if insert_gallery(connection, gallery) is None:
+                raise GalleryExists(gallery.gallery_id)
+
+    def gallery(self, gallery_id: str) -> Gallery:
+        """See :meth:`gallery.stores.base.Store.gallery`."""
+        with self.database.reading() as connection:
+            return find_gallery(connection, gallery_id, self._now())
+
+    def galleries(self, *, after: str, limit: int) -> list[Gallery]:
+        """See :meth:`gallery.stores.base.Store.galleries`."""
+        query = f"{GALLERY} AND gallery_id > %(after)s ORDER BY gallery_id LIMIT %(limit)s"
+        with self.database.reading() as connection:
+            wanted = {"after": after, "limit": limit, "now": self._now()}
+            return [gallery_of(row) for row in connection.execute(query.encode(), wanted)]
+
+    def update_gallery(
+        self, gallery_id: str, change: GalleryChange, *, etag: str, new_etag: str, time: datetime
+    ) -> Gallery:
+        """See :meth:`gallery.stores.base.Store.update_gallery`."""
+        with self.database.writing() as connection:
+            key = locked_gallery_key(connection, gallery_id)
+            gallery = find_gallery(connection, gallery_id, self._now())
+            check_etag(gallery_id, current=gallery.etag, sent=etag)
+            update_gallery(connection, key, change.apply(gallery, etag=new_etag, time=time))
+            return find_gallery(connection, gallery_id, self._now())
+
+    def delete_gallery(self, gallery_id: str, *, force: bool, etag: str) -> None:
+        """See :meth:`gallery.stores.base.Store.delete_gallery`. Its contents are removed by :meth:`scrub`."""
+        with self.database.writing() as connection:
+            key = locked_gallery_key(connection, gallery_id)
+            gallery = find_gallery(connection, gallery_id, self._now())
+            check_etag(gallery_id, current=gallery.etag, sent=etag)
+            if gallery.subject_count and not force:
+                raise GalleryNotEmpty(gallery_id, gallery.subject_count)
+            hide_gallery(connection, key)
+
+    def subject(self, gallery_id: str, subject_id: str) -> Subject:
+        """See :meth:`gallery.stores.base.Store.subject`."""
+        with self.database.reading() as connection:
+            return find_subject(connection, gallery_id, subject_id, self._now())
+
+    def subjects(self, gallery_id: str, *, after: str, limit: int) -> list[Subject]:
+        """See :meth:`gallery.stores.base.Store.subjects`."""
+        query = f"""{SUBJECT} AND subjects.gallery_key = %(gallery)s AND subject_id > %(after)s
+            ORDER BY subject_id LIMIT %(limit)s"""
+        with self.database.reading() as connection:
+            key = gallery_key_of(connection, gallery_id)
+            wanted = {"gallery": key, "after": after, "limit": limit, "now": self._now()}
+            return [subject_of(row) for row in connection.execute(query.encode(), wanted)]
+
+    def update_subject(
+        self, gallery_id: str, subject_id: str, change: SubjectChange, *, etag: str, new_etag: str, time: datetime
+    ) -> Subject:
+        """See :meth:`gallery.stores.base.Store.update_subject`."""
+        with self.database.writing() as connection:
+            gallery_key = locked_gallery_key(connection, gallery_id)
+            subject = find_subject(connection, gallery_id, subject_id, moment := self._now())
+            check_etag(gallery_id, subject_id, current=subject.etag, sent=etag)
+            changed = change.apply(subject, etag=new_etag, time=time)
+            key = subject_key_of(connection, gallery_key, gallery_id, subject_id, moment)
+            update_subject(connection, key, changed)
+            return changed
+
+    def delete_subject(self, gallery_id: str, subject_id: str, *, etag: str) -> int:
+        """See :meth:`gallery.stores.base.Store.delete_subject`."""
+        with self.database.writing() as connection:
+            gallery_key = locked_gallery_key(connection, gallery_id)
+            subject = find_subject(connection, gallery_id, subject_id, moment := self._now())
+            check_etag(gallery_id, subject_id, current=subject.etag, sent=etag)
+            key = subject_key_of(connection, gallery_key, gallery_id, subject_id, moment)
+            # Also those that have expired, which the subject's count leaves out.
+            templates = connection.execute("DELETE FROM templates WHERE subject_key = %s", (key,)).rowcount
+            connection.execute("DELETE FROM subjects WHERE key = %s", (key,))
+            add_to_counts(connection, gallery_key, subjects=-1, templates=-templates)
+            return subject.template_count
+
+    def distinct_pairs(self, gallery_id: str) -> frozenset[Pair]:
+        """See :meth:`gallery.stores.base.Store.distinct_pairs`."""
+        raise NotImplementedError
+
+    def set_distinct(self, gallery_id: str, one: str, other: str, *, is_distinct: bool, limit: int) -> None:
+        """See :meth:`gallery.stores.base.Store.set_distinct`."""
+        raise NotImplementedError
+
+    def templates(self, gallery_id: str, subject_id: str, *, after: str, limit: int) -> list[Template]:
+        """See :meth:`gallery.stores.base.Store.templates`."""
+        query = f"{TEMPLATE} AND subject_key = %(key)s AND template_id > %(after)s ORDER BY template_id LIMIT %(limit)s"
+        with self.database.reading() as connection:
+            moment = self._now()
+            key = subject_key_of(connection, gallery_key_of(connection, gallery_id), gallery_id, subject_id, moment)
+            wanted = {"key": key, "after": after, "limit": limit, "now": moment}
+            return [template_of(row) for row in connection.execute(query.encode(), wanted)]
+
+    def templates_of_picture(self, gallery_id: str, subject_id: str, picture_sha256: str) -> list[Template]:
+        """See :meth:`gallery.stores.base.Store.templates_of_picture`."""
+        query = f"{TEMPLATE} AND subject_key = %(key)s AND picture_sha256 = %(picture)s ORDER BY template_id"
+        with self.database.reading() as connection:
+            moment = self._now()
+            key = subject_key_of(connection, gallery_key_of(connection, gallery_id), gallery_id, subject_id, moment)
+            wanted = {"key": key, "picture": picture_sha256, "now": moment}
+            return [template_of(row) for row in connection.execute(query.encode(), wanted)]
+
+    def enrollment_state(
+        self, gallery_id: str, subject_id: str, *, picture_sha256: str, request_id: str
+    ) -> EnrollmentState:
+        """See :meth:`gallery.stores.base.Store.enrollment_state`."""
+        try:
+            subject = self.subject(gallery_id, subject_id)
+        except SubjectNotFound:
+            subject = None
+        return EnrollmentState(
+            subject,
+            self.templates_of_picture(gallery_id, subject_id, picture_sha256) if subject else (),
+            self.template_of_request(gallery_id, request_id) if request_id else None,
+        )
+
+    def template_of_request(self, gallery_id: str, request_id: str) -> tuple[Template, str] | None:
+        """See :meth:`gallery.stores.base.Store.template_of_request`."""
+        with self.database.reading() as connection:
+            return find_answer(connection, gallery_key_of(connection, gallery_id), request_id, self._now())
+
+    def add_template(
+        self,
+        template: Template,
+        embedding: NDArray[np.float32],
+        *,
+        new_subject: Subject | None,
+        request: EnrollmentRequest | None,
+        crop: bytes | None,
+        contract: str = "",
+        other: NDArray[np.float32] | None = None,
+    ) -> None:
+        """See :meth:`gallery.stores.base.Store.add_template`."""
+        add = partial(add_template, now=self._now(), new_subject=new_subject, request=request, crop=crop)
+        with self.database.writing() as connection:
+            if add(connection, template, embedding, contract=contract, other=other):
+                return
+            gallery = find_gallery(connection, template.gallery_id, self._now())
+            if contract in ("", gallery.contract):
+                raise SubjectNotFound(template.gallery_id, template.subject_id)
+            # The other model searches since.
+            if other is None or gallery.migration is None or contract not in gallery.contracts:
+                raise ContractMismatch(template.gallery_id, expected=gallery.contract, found=contract)
+            template = replace(template, embedding_model=gallery.migration.model(gallery.contract).sha256)
+            if not add(connection, template, other, contract=gallery.contract, other=embedding):
+                raise SubjectNotFound(template.gallery_id, template.subject_id)
+
+    def add_request(self, template: Template, request: EnrollmentRequest) -> None:
+        """See :meth:`gallery.stores.base.Store.add_request`."""
+        with self.database.writing() as connection:
+            gallery_key = locked_gallery_key(connection, template.gallery_id)
+            insert_request(connection, gallery_key, request, template_key_of(connection, gallery_key, template))
+
+    def delete_template(self, gallery_id: str, subject_id: str, template_id: str) -> None:
+        """See :meth:`gallery.stores.base.Store.delete_template`."""
+        query = f"{TEMPLATE} AND subject_key = %(subject)s AND template_id = %(template)s"
+        with self.database.writing() as connection:
+            gallery_key = locked_gallery_key(connection, gallery_id)
+            moment = self._now()
+            subject_key = subject_key_of(connection, gallery_key, gallery_id, subject_id, moment)
+            wanted = {"subject": subject_key, "template": template_id, "now": moment}
+            if connection.execute(query.encode(), wanted).fetchone() is None:
+                raise TemplateNotFound(gallery_id, subject_id, template_id)
+            connection.execute(
+                "DELETE FROM templates WHERE gallery_key = %s AND template_id = %s", (gallery_key, template_id)
+            )
+            add_to_counts(connection, gallery_key, templates=-1)
+
+    def embedded_templates(self, gallery_id: str, *, after: str, limit: int, contract: str = "") -> EmbeddedTemplates:
+        """See :meth:`gallery.stores.base.Store.embedded_templates`; by the time they were added."""
+        with self.database.reading() as connection:
+            gallery_key = gallery_key_of(connection, gallery_id)
+            found = embedded_by_age(connection, gallery_key, contract, self._now(), after=after, limit=limit)
+        if found is None:
+            raise StorageUnavailable(f"{self.database.name}: template {after} was deleted")
+        return found
+
+    def embedded_by_subject(
+        self, gallery_id: str, *, after: tuple[str, str], limit: int, contract: str = ""
+    ) -> EmbeddedTemplates:
+        """See :meth:`gallery.stores.base.Store.embedded_by_subject`."""
+        with self.database.reading() as connection:
+            gallery_key = gallery_key_of(connection, gallery_id)
+            return embedded_by_subject(connection, gallery_key, contract, self._now(), after=after, limit=limit)
+
+    def faces(self, gallery_id: str, *, after: tuple[str, str], limit: int) -> list[StoredFace]:
+        """See :meth:`gallery.stores.base.Store.faces`."""
+        with self.database.reading() as connection:
+            gallery_key = gallery_key_of(connection, gallery_id)
+            return faces_by_subject(connection, gallery_key, self._now(), after=after, limit=limit)
+
+    def requests_of_template(self, gallery_id: str, template_id: str) -> list[str]:
+        """See :meth:`gallery.stores.base.Store.requests_of_template`."""
+        with self.database.reading() as connection:
+            return requests_of(connection, gallery_key_of(connection, gallery_id), template_id)
+
+    def begin_import(self, gallery: Gallery) -> GalleryImport:
+        """See :meth:`gallery.stores.base.Store.begin_import`."""
+        raise NotImplementedError
+
+    def has_terms(self, gallery_id: str) -> bool:
+        """See :meth:`gallery.stores.base.Store.has_terms`."""
+        with self.database.reading() as connection:
+            return has_terms(connection, gallery_key_of(connection, gallery_id))
+
+    def next_expiry(self, gallery_id: str) -> datetime | None:
+        """See :meth:`gallery.stores.base.Store.next_expiry`."""
+        with self.database.reading() as connection:
+            return next_expiry(connection, gallery_key_of(connection, gallery_id), self._now())
+
+    def expired(self, gallery_id: str, *, limit: int) -> Expired:
+        """See :meth:`gallery.stores.base.Store.expired`."""
+        with self.database.reading() as connection:
+            return find_expired(connection, gallery_key_of(connection, gallery_id), self._now(), limit=limit)
+
+    def delete_expired(self, gallery_id: str, expired: Expired) -> None:
+        """See :meth:`gallery.stores.base.Store.delete_expired`."""
+        with self.database.writing() as connection:
+            delete_expired(connection, locked_gallery_key(connection, gallery_id), expired)
+
+    def effect_of(self, gallery_id: str, policy: GalleryPolicy) -> PolicyEffect:
+        """See :meth:`gallery.stores.base.Store.effect_of`."""
+        with self.database.reading() as connection:
+            return effect_of(connection, gallery_key_of(connection, gallery_id), policy, self._now())
+
+    def index(self, gallery: Gallery, *, dimension: int, contract: str = "") -> None:
+        """Return ``None``: the process keeps an index in memory."""
+
+    @property
+    def second_embeddings(self) -> SecondEmbeddings:
+        """See :meth:`gallery.stores.base.Store.second_embeddings`."""
+        raise NotImplementedError
+
+    @property
+    def outcomes(self) -> OutcomeLog:
+        """See :meth:`gallery.stores.base.Store.outcomes`."""
+        raise NotImplementedError
+
+    @property
+    def observations(self) -> ObservationLog:
+        """See :meth:`gallery.stores.base.Store.observations`."""
+        raise NotImplementedError
+
+    @property
+    def changes(self) -> ChangeLog:
+        """See :meth:`gallery.stores.base.Store.changes`."""
+        raise NotImplementedError
+
+    @property
+    def erasures(self) -> None:
+        """``None``: there are no records of erasures."""
+
+    def scrub(self) -> None:
+        """See :meth:`gallery.stores.base.Store.scrub`."""
+
+    def check(self) -> None:
+        """See :meth:`gallery.stores.base.Store.check`."""
+        self.database.check()
+
+    def close(self) -> None:
+        """See :meth:`gallery.stores.base.Store.close`."""
+        self.database.close()
+
+    def _now(self) -> int:
+        return to_microseconds(self._clock())

@@ -1,0 +1,77 @@
+"""A gallery's templates, a page at a time, in the orders in which they are read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gallery.records.templates import EmbeddedTemplates, StoredFace
+from gallery.stores.postgres.database import Connection
+from gallery.stores.postgres.keys import contract_key_of, searching_contract_key
+from gallery.stores.postgres.rows import EMBEDDED, EMBEDDED_PAGE, FACE, embedded_of, faces_of
+
+_KEY = "SELECT key FROM templates WHERE gallery_key = %s AND template_id = %s"
+_UNDER = f"{EMBEDDED} AND templates.gallery_key = %(gallery)s AND embeddings.contract_key = %(contract)s"
+_BY_AGE = EMBEDDED_PAGE.format(f"{_UNDER} AND templates.key > %(after)s ORDER BY templates.key LIMIT %(limit)s")
+_BY_SUBJECT = EMBEDDED_PAGE.format(
+    f"""{_UNDER} AND subjects.gallery_key = %(gallery)s AND subject_id >= %(subject)s
+        AND (subject_id, template_id) > (%(subject)s, %(template)s)
+    ORDER BY subject_id, template_id LIMIT %(limit)s"""
+)
+# First the rest of the subject that the last page ended in: the two queries use different indexes.
+_REST_OF_SUBJECT = f"""{FACE} AND subjects.gallery_key = %(gallery)s AND subject_id = %(subject)s
+    AND template_id > %(template)s ORDER BY template_id LIMIT %(limit)s"""
+_NEXT_SUBJECTS = f"""{FACE} AND subjects.gallery_key = %(gallery)s AND subject_id > %(subject)s
+    ORDER BY subject_id, template_id LIMIT %(limit)s"""
+
+
+def embedded_by_age(
+    connection: Connection, gallery_key: int, contract: str, now: int, *, after: str, limit: int
+) -> EmbeddedTemplates | None:
+    """Return templates with their embeddings by the time they were added.
+
+    Args:
+        connection: where to read.
+        gallery_key: the gallery's key.
+        contract: the contract of the embeddings; empty for the gallery's.
+        now: the time, microseconds.
+        after: the last template of the page before; empty for the first page.
+        limit: at most so many.
+
+    Returns:
+        the templates; ``None`` if there is no template ``after``.
+    """
+    key = connection.execute(_KEY, (gallery_key, after)).fetchone() if after else (0,)
+    return (
+        None
+        if key is None
+        else _page(connection, _BY_AGE, gallery_key, contract, {"after": key[0], "limit": limit, "now": now})
+    )
+
+
+def embedded_by_subject(
+    connection: Connection, gallery_key: int, contract: str, now: int, *, after: tuple[str, str], limit: int
+) -> EmbeddedTemplates:
+    """Return templates with their embeddings by the ids of subject and template, which ``after`` is, too.
+
+    See :func:`embedded_by_age` for the other arguments.
+    """
+    wanted = {"subject": after[0], "template": after[1], "limit": limit, "now": now}
+    return _page(connection, _BY_SUBJECT, gallery_key, contract, wanted)
+
+
+def faces_by_subject(
+    connection: Connection, gallery_key: int, now: int, *, after: tuple[str, str], limit: int
+) -> list[StoredFace]:
+    """Return subjects with their templates by the ids of both, which ``after`` is, too."""
+    wanted = {"gallery": gallery_key, "subject": after[0], "template": after[1], "limit": limit, "now": now}
+    rows = connection.execute(_REST_OF_SUBJECT.encode(), wanted, binary=True).fetchall() if after[0] else []
+    wanted["limit"] = limit - len(rows)
+    return faces_of(rows + connection.execute(_NEXT_SUBJECTS.encode(), wanted, binary=True).fetchall())
+
+
+def _page(
+    connection: Connection, query: str, gallery_key: int, contract: str, wanted: dict[str, Any]
+) -> EmbeddedTemplates:
+    key = contract_key_of(connection, contract) if contract else searching_contract_key(connection, gallery_key)
+    values = wanted | {"gallery": gallery_key, "contract": key}
+    return embedded_of(connection.execute(query.encode(), values, binary=True).fetchone())
