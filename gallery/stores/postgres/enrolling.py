@@ -1,4 +1,7 @@
-"""Adding a template: one round trip, so that other enrolments into the gallery wait only for the database."""
+"""What an enrolment asks for, and adding its template: one round trip each.
+
+So other enrolments into the gallery wait only for the database.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,17 @@ from numpy.typing import NDArray
 
 from gallery.records.subjects import Subject
 from gallery.records.templates import Template
-from gallery.stores.base import EnrollmentRequest
+from gallery.stores.base import EnrollmentRequest, EnrollmentState
+from gallery.stores.postgres.answered_requests import answer_of, ask_for_answer
 from gallery.stores.postgres.database import Connection
 from gallery.stores.postgres.expiry import LIVING_SUBJECT
 from gallery.stores.postgres.inserts import embedding_bytes, subject_values, template_values
+from gallery.stores.postgres.keys import gallery_key_of
+from gallery.stores.postgres.rows import SUBJECT, TEMPLATE, subject_of, template_of
 
+_SUBJECT = f"{SUBJECT} AND gallery_id = %(gallery)s AND subject_id = %(subject)s"
+_OF_PICTURE = f"""{TEMPLATE} AND gallery_id = %(gallery)s AND subject_id = %(subject)s AND picture_sha256 = %(picture)s
+    ORDER BY template_id"""
 _SEARCHES = "(%(contract)s = '' OR contract_key = (SELECT key FROM contracts WHERE contract = %(contract)s))"
 """The condition that the contract of the embedding searches a gallery."""
 _LOCK = "SELECT FROM galleries WHERE gallery_id = %(gallery)s AND NOT is_hidden FOR NO KEY UPDATE"
@@ -75,6 +84,27 @@ _ADD_TEMPLATE = f"""
     )
     UPDATE galleries SET template_count = template_count + 1 FROM added WHERE galleries.key = added.gallery_key
 """  # noqa: S608
+
+
+def enrollment_state(
+    connection: Connection, gallery_id: str, subject_id: str, *, picture_sha256: str, request_id: str, now: int
+) -> EnrollmentState:
+    """See :meth:`gallery.stores.base.Store.enrollment_state`.
+
+    Raises:
+        GalleryNotFound: the gallery does not exist.
+    """
+    wanted = {"gallery": gallery_id, "subject": subject_id, "picture": picture_sha256, "now": now}
+    with connection.pipeline():
+        subjects = connection.execute(_SUBJECT.encode(), wanted)
+        templates = connection.execute(_OF_PICTURE.encode(), wanted)
+        answered = ask_for_answer(connection, gallery_id, request_id, now)
+    subject = subjects.fetchone()
+    if subject is None:
+        gallery_key_of(connection, gallery_id)
+    return EnrollmentState(
+        None if subject is None else subject_of(subject), [template_of(row) for row in templates], answer_of(answered)
+    )
 
 
 def add_template(

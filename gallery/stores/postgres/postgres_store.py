@@ -26,9 +26,9 @@ from gallery.records.subjects import Subject, SubjectChange
 from gallery.records.templates import EmbeddedTemplates, StoredFace, Template
 from gallery.stores.base import EnrollmentRequest, EnrollmentState, GalleryImport, SecondEmbeddings
 from gallery.stores.logs import ChangeLog, ObservationLog, OutcomeLog
-from gallery.stores.postgres.answered_requests import find_answer, requests_of
+from gallery.stores.postgres.answered_requests import answer_of, ask_for_answer, requests_of
 from gallery.stores.postgres.database import PostgresDatabase
-from gallery.stores.postgres.enrolling import add_template
+from gallery.stores.postgres.enrolling import add_template, enrollment_state
 from gallery.stores.postgres.expiry import delete_expired, effect_of, find_expired, has_terms, next_expiry
 from gallery.stores.postgres.inserts import (
     add_to_counts,
@@ -191,20 +191,21 @@ class PostgresStore:
         self, gallery_id: str, subject_id: str, *, picture_sha256: str, request_id: str
     ) -> EnrollmentState:
         """See :meth:`gallery.stores.base.Store.enrollment_state`."""
-        try:
-            subject = self.subject(gallery_id, subject_id)
-        except SubjectNotFound:
-            subject = None
-        return EnrollmentState(
-            subject,
-            self.templates_of_picture(gallery_id, subject_id, picture_sha256) if subject else (),
-            self.template_of_request(gallery_id, request_id) if request_id else None,
-        )
+        with self.database.reading() as connection:
+            return enrollment_state(
+                connection,
+                gallery_id,
+                subject_id,
+                picture_sha256=picture_sha256,
+                request_id=request_id,
+                now=self._now(),
+            )
 
     def template_of_request(self, gallery_id: str, request_id: str) -> tuple[Template, str] | None:
         """See :meth:`gallery.stores.base.Store.template_of_request`."""
         with self.database.reading() as connection:
-            return find_answer(connection, gallery_key_of(connection, gallery_id), request_id, self._now())
+            gallery_key_of(connection, gallery_id)
+            return answer_of(ask_for_answer(connection, gallery_id, request_id, self._now()))
 
     def add_template(
         self,
@@ -312,6 +313,10 @@ class PostgresStore:
 
     def index(self, gallery: Gallery, *, dimension: int, contract: str = "") -> None:
         """Return ``None``: the process keeps an index in memory."""
+
+    @property
+    def feed(self) -> None:
+        """Always ``None``: no other process writes."""
 
     @property
     def second_embeddings(self) -> SecondEmbeddings:

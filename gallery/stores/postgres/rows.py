@@ -65,6 +65,13 @@ _TEMPLATES = """templates JOIN subjects ON subjects.key = subject_key
 TEMPLATE = f"""
     SELECT {_TEMPLATE_COLUMNS} FROM {_TEMPLATES} WHERE NOT is_hidden AND {LIVING_SUBJECT} AND {LIVING_TEMPLATE}
 """  # noqa: S608
+ANSWER = f"""
+    SELECT {_TEMPLATE_COLUMNS}, digest
+    FROM requests JOIN templates ON templates.key = requests.template_key JOIN subjects ON subjects.key = subject_key
+        JOIN galleries ON galleries.key = requests.gallery_key
+    WHERE NOT is_hidden AND {LIVING_SUBJECT} AND {LIVING_TEMPLATE}
+"""  # noqa: S608
+"""The template that a request was answered with, and the request's digest."""
 _CROP = "(SELECT png FROM crops WHERE template_key = templates.key)"
 FACE = f"""
     SELECT {_SUBJECT_COLUMNS.format(templates=0)}, {_TEMPLATE_COLUMNS}, own.embedding, other.embedding,
