@@ -37,16 +37,7 @@ def embeddings_of(blobs: Sequence[Any]) -> NDArray[np.float32]:
         raise BadRow("an embedding is missing")
     if len(set(map(len, blobs))) > 1 or len(blobs[0]) % 4:
         raise BadRow("embeddings differ in length")
-    return joined_embeddings(b"".join(blobs), len(blobs))
-
-
-def joined_embeddings(stored: bytes, count: int) -> NDArray[np.float32]:
-    """Convert the bytes of embeddings of one length, one after the other; shape ``(count, dimension)``.
-
-    Raises:
-        BadRow: they are not as they were written.
-    """
-    embeddings = np.frombuffer(stored, "<f4").reshape(count, -1).astype(np.float32, copy=False)
+    embeddings = np.frombuffer(b"".join(blobs), "<f4").reshape(len(blobs), -1).astype(np.float32, copy=False)
     if not has_unit_length(embeddings).all():
         raise BadRow("an embedding is not of unit length")
     return embeddings

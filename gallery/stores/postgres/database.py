@@ -26,6 +26,20 @@ _CONNECTION: Mapping[str, Any] = {
     "keepalives_count": 3,
 }
 
+# Every statement has an index that fits it. The planner must not do without after a look at statistics that are made
+# minutes later, or at the values of the first calls: reading and sorting all templates for every page takes hours.
+_PLANNING: Mapping[str, Any] = {
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "enable_sort": "off",
+    "max_parallel_workers_per_gather": 0,
+    "plan_cache_mode": "force_generic_plan",
+    # Its compilations take longer than the statements.
+    "jit": "off",
+}
+
 
 class PostgresDatabase:
     """A database of PostgreSQL, for any number of threads. It recovers by itself after the database was unavailable.
@@ -179,11 +193,8 @@ class PostgresDatabase:
     def _configure(self, connection: Connection) -> None:
         """Prepare a new connection."""
         milliseconds = round(self._timeout * 1000)
-        for name, value in (
-            ("search_path", self.schema),
-            ("statement_timeout", milliseconds),
-            ("lock_timeout", milliseconds),
-        ):
+        timeouts = {"statement_timeout": milliseconds, "lock_timeout": milliseconds}
+        for name, value in {"search_path": self.schema, **timeouts, **_PLANNING}.items():
             connection.execute(sql.SQL("SET {} = {}").format(sql.Identifier(name), sql.Literal(value)))
         # What was acknowledged must be on disk; a server that waits for its replicas goes on doing so.
         (commits,) = connection.execute("SHOW synchronous_commit").fetchone() or ("",)

@@ -20,7 +20,6 @@ from gallery.stores.columns import (
     consent_of,
     embeddings_of,
     expiry_of,
-    joined_embeddings,
     migration_of,
     retention_of,
     threshold_source_of,
@@ -60,10 +59,10 @@ SUBJECT = f"""
     FROM subjects JOIN galleries ON galleries.key = subjects.gallery_key
     WHERE NOT is_hidden AND {LIVING_SUBJECT}
 """  # noqa: S608
-_TEMPLATES = """templates JOIN subjects ON subjects.key = subject_key
-    JOIN galleries ON galleries.key = templates.gallery_key"""
 TEMPLATE = f"""
-    SELECT {_TEMPLATE_COLUMNS} FROM {_TEMPLATES} WHERE NOT is_hidden AND {LIVING_SUBJECT} AND {LIVING_TEMPLATE}
+    SELECT {_TEMPLATE_COLUMNS}
+    FROM templates JOIN subjects ON subjects.key = subject_key JOIN galleries ON galleries.key = subjects.gallery_key
+    WHERE NOT is_hidden AND {LIVING_SUBJECT} AND {LIVING_TEMPLATE}
 """  # noqa: S608
 ANSWER = f"""
     SELECT {_TEMPLATE_COLUMNS}, digest
@@ -87,18 +86,18 @@ FACE = f"""
 """A subject, its templates not counted, with one of its templates, or without if it has none."""
 FACE_WITHOUT_CROP = FACE.replace(_CROP, "NULL")
 """The same, without the crop."""
-EMBEDDED = f"""
-    SELECT templates.key, subject_id, subjects.display_name, template_id, embedding
-    FROM {_TEMPLATES} JOIN embeddings ON template_key = templates.key
+EMBEDDED_BY_AGE = f"""
+    SELECT subject_id, subjects.display_name, template_id, embedding
+    FROM templates JOIN subjects ON subjects.key = subject_key JOIN embeddings ON template_key = templates.key
+        JOIN galleries ON galleries.key = templates.gallery_key
     WHERE {LIVING_SUBJECT} AND {LIVING_TEMPLATE}
 """  # noqa: S608
-"""Templates with an embedding, for :data:`EMBEDDED_PAGE`; the contract is to be chosen."""
-EMBEDDED_PAGE = """
-    SELECT array_agg(subject_id), array_agg(display_name), array_agg(template_id),
-        string_agg(embedding, ''), MIN(length(embedding)), MAX(length(embedding))
-    FROM ({}) AS page
+"""Templates with their embeddings; the contract and the order are to be added.
+
+Which of its two columns joins the table of galleries decides which table's index is read in order.
 """
-"""Rows of :data:`EMBEDDED` as one row: reading a row each would take three times as long."""
+EMBEDDED_BY_SUBJECT = EMBEDDED_BY_AGE.replace("= templates.gallery_key", "= subjects.gallery_key")
+"""The same, to be read in the order of subjects."""
 _SUBJECT_KEY = f"""
     SELECT subjects.key FROM subjects JOIN galleries ON galleries.key = subjects.gallery_key
     WHERE subjects.gallery_key = %(gallery)s AND subject_id = %(subject)s AND {LIVING_SUBJECT}
@@ -244,11 +243,8 @@ def _checked(row: _Row) -> _Row:
     return row
 
 
-def embedded_of(row: _Row | None) -> EmbeddedTemplates:
-    """Convert the row of :data:`EMBEDDED_PAGE`."""
-    if row is None or row[0] is None:
-        return EmbeddedTemplates((), (), (), embeddings_of(()))
-    subject_ids, names, template_ids, embeddings, shortest, longest = row
-    if shortest != longest or not longest or longest % 4:
-        raise BadRow("embeddings differ in length")
-    return EmbeddedTemplates(subject_ids, names, template_ids, joined_embeddings(embeddings, len(template_ids)))
+def embedded_of(rows: Sequence[_Row]) -> EmbeddedTemplates:
+    """Convert rows of :data:`EMBEDDED_BY_AGE`."""
+    columns: Sequence[Sequence[Any]] = tuple(zip(*rows, strict=True)) if rows else ((),) * 4
+    subject_ids, names, template_ids, embeddings = columns
+    return EmbeddedTemplates(subject_ids, names, template_ids, embeddings_of(embeddings))

@@ -7,16 +7,21 @@ from typing import Any
 from gallery.records.templates import EmbeddedTemplates, StoredFace
 from gallery.stores.postgres.database import Connection
 from gallery.stores.postgres.keys import contract_key_of, searching_contract_key
-from gallery.stores.postgres.rows import EMBEDDED, EMBEDDED_PAGE, FACE, embedded_of, faces_of
+from gallery.stores.postgres.rows import (
+    EMBEDDED_BY_AGE,
+    EMBEDDED_BY_SUBJECT,
+    FACE,
+    embedded_of,
+    faces_of,
+)
 
 _KEY = "SELECT key FROM templates WHERE gallery_key = %s AND template_id = %s"
-_UNDER = f"{EMBEDDED} AND templates.gallery_key = %(gallery)s AND embeddings.contract_key = %(contract)s"
-_BY_AGE = EMBEDDED_PAGE.format(f"{_UNDER} AND templates.key > %(after)s ORDER BY templates.key LIMIT %(limit)s")
-_BY_SUBJECT = EMBEDDED_PAGE.format(
-    f"""{_UNDER} AND subjects.gallery_key = %(gallery)s AND subject_id >= %(subject)s
-        AND (subject_id, template_id) > (%(subject)s, %(template)s)
+_BY_AGE = f"""{EMBEDDED_BY_AGE} AND templates.gallery_key = %(gallery)s AND embeddings.contract_key = %(contract)s
+    AND templates.key > %(after)s ORDER BY templates.key LIMIT %(limit)s"""
+_BY_SUBJECT = f"""{EMBEDDED_BY_SUBJECT} AND subjects.gallery_key = %(gallery)s
+    AND embeddings.contract_key = %(contract)s
+    AND subject_id >= %(subject)s AND (subject_id, template_id) > (%(subject)s, %(template)s)
     ORDER BY subject_id, template_id LIMIT %(limit)s"""
-)
 # First the rest of the subject that the last page ended in: the two queries use different indexes.
 _REST_OF_SUBJECT = f"""{FACE} AND subjects.gallery_key = %(gallery)s AND subject_id = %(subject)s
     AND template_id > %(template)s ORDER BY template_id LIMIT %(limit)s"""
@@ -74,4 +79,4 @@ def _page(
 ) -> EmbeddedTemplates:
     key = contract_key_of(connection, contract) if contract else searching_contract_key(connection, gallery_key)
     values = wanted | {"gallery": gallery_key, "contract": key}
-    return embedded_of(connection.execute(query.encode(), values, binary=True).fetchone())
+    return embedded_of(connection.execute(query.encode(), values, binary=True).fetchall())
