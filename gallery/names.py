@@ -107,6 +107,11 @@ def without_refused(value: str) -> str:
     return _ANY_REFUSED.sub("", value)
 
 
+def is_storable(text: str) -> bool:
+    """Tell whether every store can be asked for a text: it has neither lone surrogates nor a NUL."""
+    return not re.search("[\x00\ud800-\udfff]", text)
+
+
 def _normalized(value: str, max_length: int) -> str:
     if len(value) > _MOST_DECOMPOSED * max_length:
         raise InvalidName(f"must be at most {max_length} characters, is {len(value)}")

@@ -8,6 +8,7 @@ import json
 from dataclasses import astuple, dataclass
 from typing import Any
 
+from gallery import names
 from gallery.duplicates.similarity_model import SimilarityModel
 from gallery.errors import InvalidResumeToken
 from gallery.records.galleries import Gallery
@@ -66,11 +67,10 @@ def _parsed(token: str) -> ResumeToken:
     if (
         len(token) > _MAX_LENGTH
         or version != _VERSION
-        or not all(isinstance(each, str) for each in texts)
+        or not all(isinstance(each, str) and names.is_storable(each) for each in texts)
         or not (isinstance(done, int) and 0 <= done < 2**53)
         or len(numbers) != _MODEL_VALUES
     ):
         raise ValueError("this is no token")
-    "".join(texts).encode()  # JSON can carry a lone surrogate, which no store accepts
     model = SimilarityModel(*map(float, numbers))
     return ResumeToken((gallery_id, created), (subject_id, template_id), done, model)

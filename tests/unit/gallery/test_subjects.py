@@ -75,7 +75,7 @@ def test_a_template_can_only_be_deleted_from_its_own_subject(galleries: Gallerie
 
 
 def test_lists_are_paged_in_code_point_order(galleries: Galleries) -> None:
-    ids = ["Z", "a", "b c", "'; DROP TABLE subjects; --", "é", "\uff5a", "😀", "%", "nul\0byte"]
+    ids = ["Z", "a", "b c", "'; DROP TABLE subjects; --", "é", "\uff5a", "😀", "%", "_"]
     for number, subject_id in enumerate(ids):
         galleries.enroll("g", subject_id, face(axis(number)))
     for page_size in (1, 4, len(ids), 100):
@@ -101,8 +101,9 @@ def test_templates_are_listed_oldest_first(galleries: Galleries) -> None:
     assert rest.next_page_token == ""
 
 
-def test_a_page_token_with_invalid_text_is_refused(galleries: Galleries) -> None:
-    token = base64.urlsafe_b64encode(rb'["galleries", "\ud800"]').decode()
+@pytest.mark.parametrize("text", [rb"\ud800", rb"a\u0000"])
+def test_a_page_token_with_invalid_text_is_refused(galleries: Galleries, text: bytes) -> None:
+    token = base64.urlsafe_b64encode(b'["galleries", "%s"]' % text).decode()
     with pytest.raises(InvalidPageToken):
         galleries.list_galleries(page_size=1, page_token=token)
 
