@@ -29,6 +29,8 @@ from gallery.errors import (
 )
 from gallery.estimation.observation_history import ObservationHistory
 from gallery.etags import check_etag, new_etag
+from gallery.following.follower import Follower
+from gallery.log import SILENT, Log
 from gallery.migration.migrations import Migrations
 from gallery.mismatches import ModelNames
 from gallery.outcome_reports import OutcomeReports
@@ -81,6 +83,7 @@ class Galleries:
         undo_for: how long a merge or a move can be undone.
         search_threads: the most threads of one search, at least 1; best one for each core of the process.
         clock: tells what has expired; the store must have the same.
+        log: told when what other servers write cannot be followed.
 
     Attributes:
         clock: tells what has expired.
@@ -93,6 +96,8 @@ class Galleries:
         outcomes: what clients said about answers.
         migrations: migrates galleries to another embedding model.
         transfer: exports and imports galleries.
+        follower: follows what other servers write to the same store; ``None`` if none does, or if the store keeps the
+            index.
 
     Raises:
         StorageError: the store cannot be read, or has embeddings of another dimension under this contract.
@@ -111,6 +116,7 @@ class Galleries:
         search_threads: int = 1,
         clock: Clock = now,
         further: Mapping[str, int] = MappingProxyType({}),
+        log: Log = SILENT,
     ) -> None:
         self._store = store
         self.clock = clock
@@ -137,6 +143,9 @@ class Galleries:
         self.outcomes = OutcomeReports(store, self._registry)
         self.migrations = Migrations(store, self._registry, default_threshold=default_threshold)
         self.transfer = GalleryTransfer(store, self._registry, default_threshold=default_threshold)
+        self.follower = None if store.feed is None else Follower(self._registry, store.feed, log)
+        if self.follower is not None:
+            self.follower.start()
 
     def create_gallery(
         self,
@@ -519,4 +528,6 @@ class Galleries:
 
     def close(self) -> None:
         """Close the store."""
+        if self.follower is not None:
+            self.follower.close()
         self._store.close()

@@ -70,6 +70,7 @@ from gallery.times import Clock, RisingClock, now
 from recognizer.pipeline import FacePipeline
 
 _log = structlog.get_logger("facet.server")
+_store_log = structlog.get_logger("facet.gallery")
 
 _SERVICES = (
     recognition_service_pb2.DESCRIPTOR.services_by_name["RecognitionService"].full_name,
@@ -137,6 +138,7 @@ class Server:
             undo_for=timedelta(days=config.gallery.undo_days),
             clock=rising,
             further={model.contract: model.dimension for model in self.pipeline.embedding_models.values()},
+            log=_store_log,
         )
         self._galleries.name_models(model_names(config, self.pipeline))
         warn_of_unserved(self._galleries)
@@ -181,7 +183,7 @@ class Server:
         self._streams: Streams | None = None
         self._gauges: Gauges | None = None
         self._metrics: MetricsPort | None = None
-        self._readiness = Readiness(self._galleries.check_store)
+        self._readiness = Readiness(self._galleries.check_store, searches_alone=self._galleries.follower is not None)
 
     @property
     def metrics_address(self) -> str:

@@ -44,6 +44,7 @@ class Gauges(Collector):
         self._workers = workers
         self._calls = calls
         self._sizes = GallerySizes(galleries)
+        self._follower = galleries.follower
 
     def collect(self) -> Iterable[Metric]:
         """Collect the metrics."""
@@ -69,6 +70,12 @@ class Gauges(Collector):
             templates.add_metric([gallery.gallery_id], gallery.template_count)
             subjects.add_metric([gallery.gallery_id], gallery.subject_count)
         yield from (templates, subjects)
+        if self._follower is not None:
+            yield GaugeMetricFamily(
+                "facet_store_lag_seconds",
+                "For how long something that another server stored may be missing here, at most.",
+                self._follower.lag_seconds,
+            )
 
     def close(self) -> None:
         """Stop reading the galleries."""

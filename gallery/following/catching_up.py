@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import numpy as np
 
 from gallery.errors import GalleryNotFound
@@ -38,26 +35,6 @@ def catch_up(registry: GalleryRegistry, feed: ChangeFeed, opened: OpenGallery) -
         raise GalleryNotFound(opened.gallery_id)
     elif changes.revision != opened.stored_revision:
         _apply(registry, opened, changes)
-
-
-@contextmanager
-def exclusively(registry: GalleryRegistry, feed: ChangeFeed, opened: OpenGallery) -> Iterator[None]:
-    """Keep other servers from changing a gallery, which is brought up to date first.
-
-    So what is checked against the indexes, as look-alikes are, is checked against everything that is stored.
-
-    Args:
-        registry: the open galleries.
-        feed: tells what has changed.
-        opened: the gallery; the caller holds its ``change_lock``.
-
-    Raises:
-        GalleryNotFound: it was deleted, or replaced by another one of its id.
-        StorageError: the store cannot be read, or another server holds the gallery for too long.
-    """
-    with feed.exclusive(opened.gallery_id):
-        catch_up(registry, feed, opened)
-        yield
 
 
 def _apply(registry: GalleryRegistry, opened: OpenGallery, changes: GalleryChanges) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from contextlib import suppress
-from functools import partial
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
-from gallery.errors import GalleryNotFound, StorageError
-from gallery.following.catching_up import catch_up, exclusively
+from gallery.errors import GalleryNotFound, StorageError, StorageUnavailable
+from gallery.following.catching_up import catch_up
 from gallery.log import SILENT, Log
+from gallery.open_gallery import OpenGallery
 from gallery.registry import GalleryRegistry
 from gallery.stores.feed import ChangeFeed
 
@@ -42,7 +43,7 @@ class Follower:
         self._current_at = time.monotonic()
         self._failure: StorageError | None = None
         self._thread = threading.Thread(target=self._run, name="gallery-follower", daemon=True)
-        registry.exclusively = partial(exclusively, registry, feed)
+        registry.exclusively = self._exclusively
 
     def start(self) -> None:
         """Begin to follow."""
@@ -89,9 +90,27 @@ class Follower:
     def close(self) -> None:
         """Stop to follow."""
         self._is_closed.set()
-        self._feed.close()
+        self._feed.stop_waiting()
         if self._thread.is_alive():
             self._thread.join()
+        self._feed.close()
+
+    @contextmanager
+    def _exclusively(self, opened: OpenGallery) -> Iterator[None]:
+        """Keep other servers from changing a gallery, which is brought up to date first.
+
+        So what is checked against the indexes, as look-alikes are, is checked against everything that is stored.
+
+        Raises:
+            GalleryNotFound: it was deleted, or replaced by another one of its id.
+            StorageError: the store cannot be read, or another server holds the gallery for too long.
+        """
+        if self._failure is not None:
+            # Whoever waits for a store that is away keeps a thread from searching.
+            raise StorageUnavailable(str(self._failure))
+        with self._feed.exclusive(opened.gallery_id):
+            catch_up(self._registry, self._feed, opened)
+            yield
 
     def _run(self) -> None:
         pruned_at = time.monotonic()

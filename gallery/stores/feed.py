@@ -85,5 +85,8 @@ class ChangeFeed(Protocol):
     def prune(self) -> None:
         """Delete what nobody needs any more."""
 
+    def stop_waiting(self) -> None:
+        """End :meth:`wait`, now and in the future."""
+
     def close(self) -> None:
-        """End :meth:`wait`."""
+        """Close its connection; nobody waits any more."""

@@ -19,8 +19,9 @@ _PLAIN = "text/plain; charset=utf-8"
 class MetricsPort(HttpPort):
     """Serves ``/metrics``, ``/livez`` and ``/readyz`` until it is closed, whatever the load of the server.
 
-    A probe answers 200 and ``ok``, or 503 and the reason. If there is a token, only a client that sends it reads the
-    metrics, and the reason: strangers learn neither the names of galleries nor that the disk is full.
+    A probe answers 200 and ``ok``, or what the server cannot do now, or 503 and the reason. If there is a token, only a
+    client that sends it reads the metrics, and the reasons: strangers learn neither the names of galleries nor that the
+    disk is full.
 
     Args:
         registry: the metrics.
@@ -43,8 +44,8 @@ class MetricsPort(HttpPort):
         refused = Counter("facet_scrapes_refused", "Requests for metrics without the token.", registry=registry)
         metrics = _guarded(_in_known_versions(make_wsgi_app(registry)), may_read, refused)
         probes = {
-            "/livez": _probe(readiness.why_not_alive, may_read),
-            "/readyz": _probe(readiness.why_not_ready, may_read),
+            "/livez": _probe(readiness.why_not_alive, lambda: "", may_read),
+            "/readyz": _probe(readiness.why_not_ready, readiness.why_degraded, may_read),
         }
         super().__init__(host, port, probes=probes, pages={"/metrics": metrics, "/": metrics})
 
@@ -91,15 +92,15 @@ def _in_known_versions(page: WSGIApplication) -> WSGIApplication:
     return answer
 
 
-def _probe(why_not: Callable[[], str], may_read: _Guard) -> WSGIApplication:
+def _probe(why_not: Callable[[], str], why_degraded: Callable[[], str], may_read: _Guard) -> WSGIApplication:
     def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         problem = why_not()
         start_response(
             "503 Service Unavailable" if problem else "200 OK",
             [("Content-Type", _PLAIN), ("Cache-Control", "no-store")],
         )
-        if problem and not may_read(environ):
-            problem = "not ready"
-        return [f"{problem or 'ok'}\n".encode()]
+        public = "not ready" if problem else "ok"
+        text = (problem or why_degraded() or public) if may_read(environ) else public
+        return [f"{text}\n".encode()]
 
     return answer

@@ -37,12 +37,20 @@ class Readiness(Collector):
         check_store: raises StorageError if changes cannot be stored. It may wait for a change, so it runs on its own
             thread, every second.
         clock: monotonic seconds.
+        searches_alone: searches go on without the store, so that the server is only degraded without it.
 
     Attributes:
         phase: what the server is doing; set by the server.
     """
 
-    def __init__(self, check_store: Callable[[], None], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        check_store: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        searches_alone: bool = False,
+    ) -> None:
+        self._searches_alone = searches_alone
         self._check_store = check_store
         self._store_problem = ""
         self._stopped = threading.Event()
@@ -67,7 +75,13 @@ class Readiness(Collector):
             return str(self.phase)
         if self.lag_seconds > _MAX_LAG_SECONDS:
             return f"the event loop is {self.lag_seconds:.1f} s late"
-        return self._store_problem
+        return "" if self._searches_alone else self._store_problem
+
+    def why_degraded(self) -> str:
+        """What the server cannot do although it is ready; empty if it can do everything."""
+        if not self._store_problem or not self._searches_alone:
+            return ""
+        return f"DEGRADED: {self._store_problem}; searches go on, changes are refused"
 
     def start(self) -> None:
         """Watch the running event loop, and the store."""
@@ -89,15 +103,21 @@ class Readiness(Collector):
     def collect(self) -> Iterable[Metric]:
         """Collect the metrics."""
         yield GaugeMetricFamily("facet_ready", "1 if calls are served, else 0.", int(not self.why_not_ready()))
+        yield GaugeMetricFamily(
+            "facet_store_available", "1 if changes can be stored, else 0.", int(not self._store_problem)
+        )
         yield GaugeMetricFamily("facet_event_loop_lag_seconds", "How late the event loop is.", self.lag_seconds)
 
     def _keep_checking(self) -> None:
         while not self._stopped.wait(_CHECK_SECONDS):
-            try:
-                self._check_store()
-                self._store_problem = ""
-            except StorageError as error:
-                self._store_problem = error.public_text
+            self._check_now()
+
+    def _check_now(self) -> None:
+        try:
+            self._check_store()
+            self._store_problem = ""
+        except StorageError as error:
+            self._store_problem = error.public_text
 
     async def _keep_beating(self) -> None:
         while True:

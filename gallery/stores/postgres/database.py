@@ -19,6 +19,7 @@ from gallery.stores.postgres.opening import prepare
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
+_RECONNECT_SECONDS = 2.0
 _CONNECTION: Mapping[str, Any] = {
     "application_name": "facet",
     "keepalives_idle": 10,
@@ -78,6 +79,8 @@ class PostgresDatabase:
                 min_size=1,
                 max_size=connections,
                 timeout=timeout,
+                # It waits longer between its tries the longer it tries: after this time it begins anew.
+                reconnect_timeout=_RECONNECT_SECONDS,
                 configure=self._configure,
                 check=ConnectionPool.check_connection,
                 open=True,

@@ -16,6 +16,7 @@ from gallery.stores.postgres.database import Connection
 from gallery.stores.postgres.expiry import LIVING_SUBJECT
 from gallery.stores.postgres.inserts import embedding_bytes, subject_values, template_values
 from gallery.stores.postgres.keys import gallery_key_of
+from gallery.stores.postgres.notes import NOTE
 from gallery.stores.postgres.rows import SUBJECT, TEMPLATE, subject_of, template_of
 
 _SUBJECT = f"{SUBJECT} AND gallery_id = %(gallery)s AND subject_id = %(subject)s"
@@ -161,5 +162,6 @@ def add_template(
                 "digest": request and request.digest,
             },
         )
+        connection.execute(NOTE, gallery | {"subjects": [template.subject_id]})
         connection.commit()
     return added.rowcount == 1

@@ -36,6 +36,17 @@ _UPDATE_GALLERY = """
     WHERE key = %(key)s
 """
 _HIDE = "UPDATE galleries SET gallery_id = %s, display_name = '', is_hidden = TRUE WHERE key = %s"
+_SHOW = """
+    UPDATE galleries SET gallery_id = %(id)s, is_hidden = FALSE
+    WHERE key = %(key)s AND NOT EXISTS (SELECT FROM galleries WHERE gallery_id = %(id)s)
+"""
+_SUBJECT = """
+    INSERT INTO subjects (gallery_key, subject_id, display_name, create_time, update_time, etag, consent_basis,
+        consent_reference, consent_time, expire_time)
+    VALUES (%(gallery)s, %(subject_id)s, %(display_name)s, %(create_time)s, %(update_time)s, %(etag)s,
+        %(consent_basis)s, %(consent_reference)s, %(consent_time)s, %(expire_time)s)
+    ON CONFLICT DO NOTHING
+"""
 _UPDATE_SUBJECT = """
     UPDATE subjects SET display_name = %(display_name)s, create_time = %(create_time)s, update_time = %(update_time)s,
         etag = %(etag)s, consent_basis = %(consent_basis)s, consent_reference = %(consent_reference)s,
@@ -70,9 +81,19 @@ def hide_gallery(connection: Connection, gallery_key: int) -> None:
     connection.execute(_HIDE, (hidden_id(), gallery_key))
 
 
+def show_gallery(connection: Connection, gallery_key: int, gallery_id: str) -> bool:
+    """Show a hidden gallery under an id; return whether that was free."""
+    return connection.execute(_SHOW, {"key": gallery_key, "id": gallery_id}).rowcount == 1
+
+
 def hidden_id() -> str:
     """Return a new id of a hidden gallery; no other gallery can have it."""
     return f"hidden {uuid.uuid4()}"
+
+
+def insert_subject(connection: Connection, gallery_key: int, subject: Subject) -> int:
+    """Insert a subject without templates, and return how many there are more; one of its id stays as it is."""
+    return connection.execute(_SUBJECT, subject_values(subject) | {"gallery": gallery_key}).rowcount
 
 
 def update_subject(connection: Connection, subject_key: int, subject: Subject) -> None:

@@ -24,12 +24,15 @@ from gallery.records.galleries import Gallery, GalleryChange
 from gallery.records.policies import GalleryPolicy
 from gallery.records.subjects import Subject, SubjectChange
 from gallery.records.templates import EmbeddedTemplates, StoredFace, Template
-from gallery.stores.base import EnrollmentRequest, EnrollmentState, GalleryImport, SecondEmbeddings
-from gallery.stores.logs import ChangeLog, ObservationLog, OutcomeLog
+from gallery.stores.base import EnrollmentRequest, EnrollmentState
 from gallery.stores.postgres.answered_requests import answer_of, ask_for_answer, requests_of
+from gallery.stores.postgres.bulk_import import PostgresImport
+from gallery.stores.postgres.corrections.change_log import PostgresChangeLog
+from gallery.stores.postgres.corrections.distinct_pairs import delete_pairs, read_pairs, tell_apart
 from gallery.stores.postgres.database import PostgresDatabase
 from gallery.stores.postgres.enrolling import add_template, enrollment_state
 from gallery.stores.postgres.expiry import delete_expired, effect_of, find_expired, has_terms, next_expiry
+from gallery.stores.postgres.feed import PostgresFeed
 from gallery.stores.postgres.inserts import (
     add_to_counts,
     hide_gallery,
@@ -39,6 +42,10 @@ from gallery.stores.postgres.inserts import (
     update_subject,
 )
 from gallery.stores.postgres.keys import gallery_key_of, locked_gallery_key
+from gallery.stores.postgres.migration.second_embeddings import PostgresSecondEmbeddings
+from gallery.stores.postgres.notes import note_change
+from gallery.stores.postgres.observations import PostgresObservations
+from gallery.stores.postgres.outcome_table import PostgresOutcomes
 from gallery.stores.postgres.rows import (
     GALLERY,
     SUBJECT,
@@ -58,7 +65,8 @@ from gallery.times import Clock, now, to_microseconds
 class PostgresStore:
     """A store in a schema of a PostgreSQL database; see :class:`gallery.stores.base.Store` for what it promises.
 
-    One server uses it at a time. It goes on by itself after the database was unavailable.
+    Several servers may use it at a time: its feed tells each what the others have changed. It goes on by itself after
+    the database was unavailable.
 
     Args:
         url: a connection string, as libpq takes it.
@@ -71,7 +79,6 @@ class PostgresStore:
         database: its connections.
 
     Raises:
-        StorageBusy: another server uses it.
         SchemaTooNew: a newer version of this program made its tables.
         StorageUnavailable: it cannot be reached or used, or is not a database of galleries.
     """
@@ -81,12 +88,18 @@ class PostgresStore:
     ) -> None:
         self.database = PostgresDatabase(url, schema=schema, timeout=timeout, connections=connections)
         self._clock = clock
+        self._feed = PostgresFeed(self.database, clock)
+        self._outcomes = PostgresOutcomes(self.database, clock)
+        self._observations = PostgresObservations(self.database)
+        self._second_embeddings = PostgresSecondEmbeddings(self.database, clock)
+        self._changes = PostgresChangeLog(self.database, clock)
 
     def create_gallery(self, gallery: Gallery) -> None:
         """See :meth:`gallery.stores.base.Store.create_gallery`."""
         with self.database.writing() as connection:
             if insert_gallery(connection, gallery) is None:
                 raise GalleryExists(gallery.gallery_id)
+            note_change(connection, gallery.gallery_id, self._now())
 
     def gallery(self, gallery_id: str) -> Gallery:
         """See :meth:`gallery.stores.base.Store.gallery`."""
@@ -109,6 +122,7 @@ class PostgresStore:
             gallery = find_gallery(connection, gallery_id, self._now())
             check_etag(gallery_id, current=gallery.etag, sent=etag)
             update_gallery(connection, key, change.apply(gallery, etag=new_etag, time=time))
+            note_change(connection, gallery_id, self._now())
             return find_gallery(connection, gallery_id, self._now())
 
     def delete_gallery(self, gallery_id: str, *, force: bool, etag: str) -> None:
@@ -119,6 +133,7 @@ class PostgresStore:
             check_etag(gallery_id, current=gallery.etag, sent=etag)
             if gallery.subject_count and not force:
                 raise GalleryNotEmpty(gallery_id, gallery.subject_count)
+            note_change(connection, gallery_id, self._now())
             hide_gallery(connection, key)
 
     def subject(self, gallery_id: str, subject_id: str) -> Subject:
@@ -146,6 +161,7 @@ class PostgresStore:
             changed = change.apply(subject, etag=new_etag, time=time)
             key = subject_key_of(connection, gallery_key, gallery_id, subject_id, moment)
             update_subject(connection, key, changed)
+            note_change(connection, gallery_id, moment, (subject_id,))
             return changed
 
     def delete_subject(self, gallery_id: str, subject_id: str, *, etag: str) -> int:
@@ -159,15 +175,25 @@ class PostgresStore:
             templates = connection.execute("DELETE FROM templates WHERE subject_key = %s", (key,)).rowcount
             connection.execute("DELETE FROM subjects WHERE key = %s", (key,))
             add_to_counts(connection, gallery_key, subjects=-1, templates=-templates)
+            note_change(connection, gallery_id, moment, (subject_id,))
             return subject.template_count
 
     def distinct_pairs(self, gallery_id: str) -> frozenset[Pair]:
         """See :meth:`gallery.stores.base.Store.distinct_pairs`."""
-        raise NotImplementedError
+        with self.database.reading() as connection:
+            return read_pairs(connection, gallery_key_of(connection, gallery_id), self._now())
 
     def set_distinct(self, gallery_id: str, one: str, other: str, *, is_distinct: bool, limit: int) -> None:
         """See :meth:`gallery.stores.base.Store.set_distinct`."""
-        raise NotImplementedError
+        with self.database.writing() as connection:
+            gallery_key, moment = locked_gallery_key(connection, gallery_id), self._now()
+            for each in (one, other):
+                subject_key_of(connection, gallery_key, gallery_id, each, moment)
+            if is_distinct:
+                tell_apart(connection, gallery_id, gallery_key, (one, other), limit=limit)
+            else:
+                delete_pairs(connection, gallery_key, ((one, other),))
+            note_change(connection, gallery_id, moment)
 
     def templates(self, gallery_id: str, subject_id: str, *, after: str, limit: int) -> list[Template]:
         """See :meth:`gallery.stores.base.Store.templates`."""
@@ -253,6 +279,7 @@ class PostgresStore:
                 "DELETE FROM templates WHERE gallery_key = %s AND template_id = %s", (gallery_key, template_id)
             )
             add_to_counts(connection, gallery_key, templates=-1)
+            note_change(connection, gallery_id, moment, (subject_id,))
 
     def embedded_templates(self, gallery_id: str, *, after: str, limit: int, contract: str = "") -> EmbeddedTemplates:
         """See :meth:`gallery.stores.base.Store.embedded_templates`; by the time they were added."""
@@ -282,9 +309,9 @@ class PostgresStore:
         with self.database.reading() as connection:
             return requests_of(connection, gallery_key_of(connection, gallery_id), template_id)
 
-    def begin_import(self, gallery: Gallery) -> GalleryImport:
+    def begin_import(self, gallery: Gallery) -> PostgresImport:
         """See :meth:`gallery.stores.base.Store.begin_import`."""
-        raise NotImplementedError
+        return PostgresImport(self.database, gallery, self._clock)
 
     def has_terms(self, gallery_id: str) -> bool:
         """See :meth:`gallery.stores.base.Store.has_terms`."""
@@ -305,6 +332,8 @@ class PostgresStore:
         """See :meth:`gallery.stores.base.Store.delete_expired`."""
         with self.database.writing() as connection:
             delete_expired(connection, locked_gallery_key(connection, gallery_id), expired)
+            changed = (*expired.subject_ids, *(subject_id for subject_id, _ in expired.templates))
+            note_change(connection, gallery_id, self._now(), changed)
 
     def effect_of(self, gallery_id: str, policy: GalleryPolicy) -> PolicyEffect:
         """See :meth:`gallery.stores.base.Store.effect_of`."""
@@ -315,28 +344,29 @@ class PostgresStore:
         """Return ``None``: the process keeps an index in memory."""
 
     @property
-    def feed(self) -> None:
-        """Always ``None``: no other process writes."""
+    def feed(self) -> PostgresFeed:
+        """See :meth:`gallery.stores.base.Store.feed`."""
+        return self._feed
 
     @property
-    def second_embeddings(self) -> SecondEmbeddings:
+    def second_embeddings(self) -> PostgresSecondEmbeddings:
         """See :meth:`gallery.stores.base.Store.second_embeddings`."""
-        raise NotImplementedError
+        return self._second_embeddings
 
     @property
-    def outcomes(self) -> OutcomeLog:
+    def outcomes(self) -> PostgresOutcomes:
         """See :meth:`gallery.stores.base.Store.outcomes`."""
-        raise NotImplementedError
+        return self._outcomes
 
     @property
-    def observations(self) -> ObservationLog:
+    def observations(self) -> PostgresObservations:
         """See :meth:`gallery.stores.base.Store.observations`."""
-        raise NotImplementedError
+        return self._observations
 
     @property
-    def changes(self) -> ChangeLog:
+    def changes(self) -> PostgresChangeLog:
         """See :meth:`gallery.stores.base.Store.changes`."""
-        raise NotImplementedError
+        return self._changes
 
     @property
     def erasures(self) -> None:

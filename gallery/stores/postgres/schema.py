@@ -145,6 +145,29 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX outcomes_of_gallery ON outcomes (gallery_key, key)",
         "CREATE INDEX outcomes_of_subject ON outcomes (subject_key) WHERE subject_key IS NOT NULL",
         "CREATE INDEX outcomes_of_truth ON outcomes (truth_key) WHERE truth_key IS NOT NULL",
+        # Runs when a subject is deleted: what stays is a count.
+        """CREATE FUNCTION forget_outcome() RETURNS TRIGGER LANGUAGE plpgsql AS $$
+            BEGIN
+                IF NOT OLD.is_forgotten AND (
+                    (OLD.subject_key IS NOT NULL AND NEW.subject_key IS NULL)
+                    OR (OLD.truth_key IS NOT NULL AND NEW.truth_key IS NULL)
+                ) THEN
+                    NEW.subject_key = NULL;
+                    NEW.truth_key = NULL;
+                    NEW.similarity = NULL;
+                    NEW.margin = NULL;
+                    NEW.is_forgotten = TRUE;
+                    NEW.answer_time = start_of_month(NEW.answer_time);
+                    NEW.report_time = start_of_month(NEW.report_time);
+                END IF;
+                RETURN NEW;
+            END $$""",
+        """CREATE FUNCTION start_of_month(microseconds BIGINT) RETURNS BIGINT LANGUAGE sql STABLE AS $$
+            SELECT 1000000 * EXTRACT(EPOCH FROM date_trunc(
+                'month', to_timestamp(floor(microseconds / 1000000.0)), 'UTC'
+            ))::BIGINT $$""",
+        """CREATE TRIGGER outcomes_forgotten BEFORE UPDATE ON outcomes
+            FOR EACH ROW EXECUTE FUNCTION forget_outcome()""",
         # Subjects that were told apart; the lower key comes first.
         """CREATE TABLE distinct_pairs (
             gallery_key BIGINT NOT NULL REFERENCES galleries ON DELETE CASCADE,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from gallery.records.templates import EmbeddedTemplates, StoredFace
 from gallery.stores.postgres.database import Connection
+from gallery.stores.postgres.expiry import LIVING_SUBJECT
 from gallery.stores.postgres.keys import contract_key_of, searching_contract_key
 from gallery.stores.postgres.rows import (
     EMBEDDED_BY_AGE,
@@ -22,6 +24,12 @@ _BY_SUBJECT = f"""{EMBEDDED_BY_SUBJECT} AND subjects.gallery_key = %(gallery)s
     AND embeddings.contract_key = %(contract)s
     AND subject_id >= %(subject)s AND (subject_id, template_id) > (%(subject)s, %(template)s)
     ORDER BY subject_id, template_id LIMIT %(limit)s"""
+_OF_SUBJECTS = f"""{EMBEDDED_BY_SUBJECT} AND subjects.gallery_key = %(gallery)s
+    AND embeddings.contract_key = %(contract)s AND subject_id = ANY(%(subjects)s)"""
+_LIVING = f"""
+    SELECT subject_id FROM subjects JOIN galleries ON galleries.key = gallery_key
+    WHERE gallery_key = %(gallery)s AND subject_id = ANY(%(subjects)s) AND {LIVING_SUBJECT}
+"""  # noqa: S608 - only the constant above is inserted
 # First the rest of the subject that the last page ended in: the two queries use different indexes.
 _REST_OF_SUBJECT = f"""{FACE} AND subjects.gallery_key = %(gallery)s AND subject_id = %(subject)s
     AND template_id > %(template)s ORDER BY template_id LIMIT %(limit)s"""
@@ -62,6 +70,19 @@ def embedded_by_subject(
     """
     wanted = {"subject": after[0], "template": after[1], "limit": limit, "now": now}
     return _page(connection, _BY_SUBJECT, gallery_key, contract, wanted)
+
+
+def embedded_of_subjects(
+    connection: Connection, gallery_key: int, subject_ids: Collection[str], contract: str, now: int
+) -> EmbeddedTemplates:
+    """Return all templates of some subjects with their embeddings; see :func:`embedded_by_age` for the arguments."""
+    return _page(connection, _OF_SUBJECTS, gallery_key, contract, {"subjects": list(subject_ids), "now": now})
+
+
+def living_subjects(connection: Connection, gallery_key: int, subject_ids: Collection[str], now: int) -> frozenset[str]:
+    """Return those of some subjects that exist and have not expired."""
+    wanted = {"gallery": gallery_key, "subjects": list(subject_ids), "now": now}
+    return frozenset(subject_id for (subject_id,) in connection.execute(_LIVING.encode(), wanted))
 
 
 def faces_by_subject(

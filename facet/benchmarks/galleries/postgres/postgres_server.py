@@ -93,15 +93,18 @@ class PostgresServer:
                 parent.chmod(parent.stat().st_mode | 0o001)
 
     def _run(self, program: str, *arguments: str) -> None:
-        subprocess.run(
-            [self._programs / program, f"--pgdata={self._data}", *arguments],
-            check=True,
-            cwd=self._folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            **self._identity,
-        )
+        command = [self._programs / program, f"--pgdata={self._data}", *arguments]
+        # A file, because the server keeps the output of the program that starts it.
+        with (self._folder / "programs.log").open("ab") as log:
+            subprocess.run(
+                command,
+                check=True,
+                cwd=self._folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                **self._identity,
+            )
 
 
 def is_installed() -> bool:

@@ -166,7 +166,7 @@ def test_a_store_that_does_not_answer_does_not_block_other_gauges(galleries: Gal
 
     class Slow(Galleries):
         def __init__(self) -> None:
-            """Open no store."""
+            self.follower = None  # it opens no store
 
         def list_galleries(self, *, page_size: int, page_token: str = "") -> object:  # type: ignore[override]  # returns what the other galleries return
             assert answering.wait(SECONDS)

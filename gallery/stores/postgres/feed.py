@@ -1,0 +1,139 @@
+"""What other servers have changed in the database."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import AbstractContextManager
+from datetime import timedelta
+
+import psycopg
+
+from gallery.errors import GalleryNotFound
+from gallery.stores.feed import GalleryChanges, GalleryRevision
+from gallery.stores.postgres.corrections.distinct_pairs import read_pairs
+from gallery.stores.postgres.database import Connection, PostgresDatabase
+from gallery.stores.postgres.expiry import next_expiry
+from gallery.stores.postgres.notes import GALLERY_ITSELF
+from gallery.stores.postgres.rows import find_gallery
+from gallery.stores.postgres.template_pages import embedded_of_subjects, living_subjects
+from gallery.times import Clock, from_microseconds, microseconds_of, to_microseconds
+
+KEEP_CHANGES = timedelta(minutes=10)
+"""How long a server may be away and still read only what has changed. Then it loads the galleries anew."""
+_SLICE_SECONDS = 0.2
+"""How soon it ends to wait when it is told to."""
+_PRUNE = b"""
+    WITH old AS (
+        DELETE FROM feed WHERE time < %(until)s
+            AND gallery_key IN (SELECT key FROM galleries FOR NO KEY UPDATE SKIP LOCKED)
+        RETURNING gallery_key, revision
+    )
+    UPDATE galleries SET feed_start = GREATEST(feed_start, last.revision)
+    FROM (SELECT gallery_key, max(revision) AS revision FROM old GROUP BY gallery_key) AS last
+    WHERE key = last.gallery_key
+"""
+
+
+class PostgresFeed:
+    """See :class:`gallery.stores.feed.ChangeFeed`.
+
+    A gallery's revision is raised while its row is locked, so revisions are in the order in which their transactions
+    commit. The feed names subjects. Whoever reads it reads them as they are now.
+
+    Args:
+        database: the open database.
+        clock: tells the time.
+    """
+
+    def __init__(self, database: PostgresDatabase, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self._is_closed = threading.Event()
+        self._connection: Connection | None = None
+
+    def revisions(self) -> dict[str, GalleryRevision]:
+        """See :meth:`gallery.stores.feed.ChangeFeed.revisions`."""
+        with self._database.reading() as connection:
+            rows = connection.execute("SELECT gallery_id, create_time, revision FROM galleries WHERE NOT is_hidden")
+            return {each: GalleryRevision(from_microseconds(time), revision) for each, time, revision in rows}
+
+    def revision(self, gallery_id: str) -> GalleryRevision:
+        """See :meth:`gallery.stores.feed.ChangeFeed.revision`."""
+        with self._database.reading() as connection:
+            row = connection.execute(
+                "SELECT create_time, revision FROM galleries WHERE gallery_id = %s AND NOT is_hidden", (gallery_id,)
+            ).fetchone()
+        if row is None:
+            raise GalleryNotFound(gallery_id)
+        return GalleryRevision(from_microseconds(row[0]), row[1])
+
+    def changes(self, gallery_id: str, *, after: int) -> GalleryChanges | None:
+        """See :meth:`gallery.stores.feed.ChangeFeed.changes`."""
+        with self._database.reading() as connection:
+            row = connection.execute(
+                "SELECT key, revision, feed_start FROM galleries WHERE gallery_id = %s AND NOT is_hidden", (gallery_id,)
+            ).fetchone()
+            if row is None:
+                raise GalleryNotFound(gallery_id)
+            key, revision, start = row
+            if after < start:
+                return None
+            noted = connection.execute(
+                "SELECT DISTINCT subject_id FROM feed WHERE gallery_key = %s AND revision > %s", (key, after)
+            ).fetchall()
+            subject_ids = frozenset(each for (each,) in noted) - {GALLERY_ITSELF}
+            now = to_microseconds(self._clock())
+            gallery = find_gallery(connection, gallery_id, now)
+            return GalleryChanges(
+                revision,
+                gallery,
+                read_pairs(connection, key, now),
+                next_expiry(connection, key, now),
+                subject_ids,
+                living_subjects(connection, key, subject_ids, now),
+                {
+                    contract: embedded_of_subjects(connection, key, subject_ids, contract, now)
+                    for contract in gallery.contracts
+                },
+            )
+
+    def exclusive(self, gallery_id: str) -> AbstractContextManager[None]:
+        """See :meth:`gallery.stores.feed.ChangeFeed.exclusive`."""
+        return self._database.exclusive(gallery_id)
+
+    def wait(self, timeout: float) -> None:
+        """See :meth:`gallery.stores.feed.ChangeFeed.wait`; one thread may wait."""
+        with self._database.failures.translated():
+            try:
+                if self._connection is None:
+                    # What changed before it listened was not told: look once more.
+                    self._connection = self._database.listen()
+                    return
+                until = time.monotonic() + timeout
+                while not self._is_closed.is_set() and (left := until - time.monotonic()) > 0:
+                    if any(True for _ in self._connection.notifies(timeout=min(left, _SLICE_SECONDS), stop_after=1)):
+                        return
+            except psycopg.Error:
+                self._stop_listening()
+                raise
+
+    def prune(self) -> None:
+        """See :meth:`gallery.stores.feed.ChangeFeed.prune`."""
+        until = to_microseconds(self._clock()) - microseconds_of(KEEP_CHANGES)
+        with self._database.writing() as connection:
+            connection.execute(_PRUNE, {"until": until})
+
+    def stop_waiting(self) -> None:
+        """See :meth:`gallery.stores.feed.ChangeFeed.stop_waiting`."""
+        self._is_closed.set()
+
+    def close(self) -> None:
+        """See :meth:`gallery.stores.feed.ChangeFeed.close`."""
+        self.stop_waiting()
+        self._stop_listening()
+
+    def _stop_listening(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None

@@ -1,0 +1,1 @@
+"""Migrations to another embedding model in the PostgreSQL store."""
