@@ -46,6 +46,7 @@ from gallery.stores.postgres.migration.second_embeddings import PostgresSecondEm
 from gallery.stores.postgres.notes import note_change
 from gallery.stores.postgres.observations import PostgresObservations
 from gallery.stores.postgres.outcome_table import PostgresOutcomes
+from gallery.stores.postgres.removal import remove_hidden
 from gallery.stores.postgres.rows import (
     GALLERY,
     SUBJECT,
@@ -373,7 +374,12 @@ class PostgresStore:
         """``None``: there are no records of erasures."""
 
     def scrub(self) -> None:
-        """See :meth:`gallery.stores.base.Store.scrub`."""
+        """See :meth:`gallery.stores.base.Store.scrub`; slow if a large gallery was deleted.
+
+        The rows are gone for every query. What is left of them in the database's files goes with its next VACUUM, which
+        the schema asks for as soon as anything was deleted.
+        """
+        remove_hidden(self.database)
 
     def check(self) -> None:
         """See :meth:`gallery.stores.base.Store.check`."""

@@ -6,6 +6,12 @@ compared by code point: the collation "C" does that in a database whose encoding
 
 from __future__ import annotations
 
+_PERSONAL = (
+    *("subjects", "templates", "embeddings", "crops", "requests"),
+    *("outcomes", "distinct_pairs", "changes", "feed"),
+)
+"""The tables with rows about people."""
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         # One row.
@@ -211,6 +217,13 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX changes_of_one ON changes (one_key)",
         "CREATE INDEX changes_of_other ON changes (other_key) WHERE other_key IS NOT NULL",
         "CREATE INDEX changes_to_erase ON changes (gallery_key, undo_until) WHERE text != ''",
+        "CREATE INDEX hidden_galleries ON galleries (key) WHERE is_hidden",
+        # What was deleted stays in the files until a VACUUM: it comes at the next look of the autovacuum daemon, not
+        # once a fifth of a table is dead.
+        *(
+            f"ALTER TABLE {table} SET (autovacuum_vacuum_threshold = 0, autovacuum_vacuum_scale_factor = 0)"
+            for table in _PERSONAL
+        ),
     ),
 )
 """The statements from each schema version to the next; the first make version 1 from nothing."""

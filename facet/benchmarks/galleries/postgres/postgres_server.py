@@ -60,6 +60,11 @@ class PostgresServer:
         return f"postgresql://{_USER}:{self.password}@127.0.0.1:{self.port}/postgres"
 
     @property
+    def tables(self) -> Path:
+        """The folder with the files of all tables."""
+        return self._data / "base"
+
+    @property
     def process_id(self) -> int:
         """Id of the first of the server's processes."""
         return int((self._data / "postmaster.pid").read_text().split()[0])
