@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import re
 from collections.abc import Sequence
-from typing import Any
 
-from gallery.errors import InvalidPageToken, SubjectNotFound
-from gallery.records.identifications import Decision
+from gallery.errors import SubjectNotFound
 from gallery.records.outcomes import GivenAnswer, Outcome, Truth
-from gallery.stores.columns import BadRow
+from gallery.stores.outcome_rows import KEY_BYTES, SPARE, key_of_outcome, outcome_of, reporter_digest
 from gallery.stores.postgres.database import Connection, PostgresDatabase
 from gallery.stores.postgres.expiry import LIVING_SUBJECT
 from gallery.stores.postgres.keys import gallery_key_of, locked_gallery_key
 from gallery.stores.postgres.rows import find_subject, subject_key_of
-from gallery.times import Clock, from_microseconds, to_microseconds
-
-_KEY_BYTES = 32
-_ID = re.compile("[0-9]{20}")
-_LAST_KEY = 2**63 - 1
+from gallery.times import Clock, to_microseconds
 
 _INSERT = """
     INSERT INTO outcomes (gallery_key, nonce, answer_time, decision, subject_key, similarity, margin, threshold, source,
-        review_share, is_right, truth, truth_key, report_time, is_forgotten, reporter)
-    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING key
+        review_share, contract, is_right, truth, truth_key, report_time, is_forgotten, reporter)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING key
 """
-_SPARE = 100
-"""The divisor of the most outcomes that gives how many are deleted beyond what is too much: sorting them takes long."""
 _DELETE = """
     DELETE FROM outcomes WHERE key IN (
         SELECT key FROM (
@@ -41,7 +31,7 @@ _DELETE = """
 _COUNT = "SELECT COUNT(*) FROM outcomes WHERE gallery_key = %s"
 _OUTCOME = f"""
     SELECT outcomes.key, nonce, answer_time, decision, similarity, margin, outcomes.threshold, source, review_share,
-        is_right, truth, report_time, is_forgotten,
+        outcomes.contract, is_right, truth, report_time, is_forgotten,
         subject_key, CASE WHEN {LIVING_SUBJECT} THEN subjects.subject_id END,
         truth_key, CASE WHEN {LIVING_SUBJECT.replace("subjects.", "truths.")} THEN truths.subject_id END
     FROM outcomes JOIN galleries ON galleries.key = outcomes.gallery_key
@@ -76,7 +66,7 @@ class PostgresOutcomes:
                 key = locked_gallery_key(connection, gallery_id)
                 connection.execute(
                     "UPDATE galleries SET answer_key = %s WHERE key = %s AND answer_key = ''",
-                    (os.urandom(_KEY_BYTES), key),
+                    (os.urandom(KEY_BYTES), key),
                 )
                 row = connection.execute(query, (key,)).fetchone()
         return () if row is None else (bytes(row[0]),)
@@ -84,7 +74,7 @@ class PostgresOutcomes:
     def report(self, gallery_id: str, outcome: Outcome, *, reporter: str = "", most: int) -> Outcome:
         """See :meth:`gallery.stores.logs.OutcomeLog.report`."""
         (secret,) = self.answer_keys(gallery_id)
-        digest = hashlib.blake2b(reporter.encode(), key=secret, digest_size=16).hexdigest()
+        digest = reporter_digest(reporter, secret)
         with self._database.writing() as connection:
             gallery_key, now = locked_gallery_key(connection, gallery_id), self._now()
             truth_key = None
@@ -102,7 +92,7 @@ class PostgresOutcomes:
                 (
                     *(gallery_key, answer.nonce, to_microseconds(answer.time), answer.decision.value),
                     *(subject_key, answer.similarity, answer.margin, answer.threshold),
-                    *(answer.source, answer.review_share),
+                    *(answer.source, answer.review_share, answer.contract),
                     *(outcome.is_right, outcome.truth.value, truth_key),
                     *(to_microseconds(outcome.report_time), outcome.is_forgotten, digest),
                 ),
@@ -112,16 +102,16 @@ class PostgresOutcomes:
             stored = connection.execute(query.encode(), wanted).fetchone()
             (count,) = connection.execute(_COUNT, (gallery_key,)).fetchone() or (0,)
             if count > most:
-                connection.execute(_DELETE, (gallery_key, count - most + most // _SPARE))
-            return _outcome_of(stored or ())
+                connection.execute(_DELETE, (gallery_key, count - most + most // SPARE))
+            return outcome_of(stored or ())
 
     def outcomes(self, gallery_id: str, *, after: str, limit: int) -> Sequence[Outcome]:
         """See :meth:`gallery.stores.logs.OutcomeLog.outcomes`."""
         query = f"{_OUTCOME} AND outcomes.key > %(after)s ORDER BY outcomes.key LIMIT %(limit)s"
         with self._database.reading() as connection:
             wanted = {"gallery": gallery_key_of(connection, gallery_id), "now": self._now()}
-            wanted |= {"after": _key_of(after), "limit": limit}
-            return [_outcome_of(row) for row in connection.execute(query.encode(), wanted)]
+            wanted |= {"after": key_of_outcome(after), "limit": limit}
+            return [outcome_of(row) for row in connection.execute(query.encode(), wanted)]
 
     def _now(self) -> int:
         return to_microseconds(self._clock())
@@ -140,44 +130,3 @@ def _subject_of_answer(
     if subject.create_time > answer.time:
         return None
     return subject_key_of(connection, gallery_key, gallery_id, answer.subject_id, now)
-
-
-def _outcome_of(row: tuple[Any, ...]) -> Outcome:
-    """Convert a row.
-
-    Raises:
-        BadRow: it is not as it was written.
-    """
-    try:
-        key, nonce, answer_time, decision, similarity, margin, threshold, source, share, *rest = row
-        is_right, truth, report_time, is_forgotten, subject_key, subject_id, truth_key, truth_id = rest
-        answer = GivenAnswer(
-            bytes(nonce),
-            from_microseconds(answer_time),
-            Decision(decision),
-            subject_id or "",
-            similarity,
-            margin,
-            threshold,
-            source,
-            share,
-        )
-        said = from_microseconds(report_time)
-        found = Outcome(f"{key:020}", answer, is_right, Truth(truth), truth_id or "", said, is_forgotten)
-    except (OverflowError, TypeError, ValueError) as error:
-        raise BadRow(f"an outcome is not as it was written: {error}") from error
-    names_expired = (subject_key and subject_id is None) or (truth_key and truth_id is None)
-    return found.forgotten() if names_expired else found  # expired, and not erased yet
-
-
-def _key_of(outcome_id: str) -> int:
-    """Return the key of an outcome's id; 0, which comes first, for an empty one.
-
-    Raises:
-        InvalidPageToken: no outcome has this id.
-    """
-    if not outcome_id:
-        return 0
-    if not _ID.fullmatch(outcome_id) or (key := int(outcome_id)) > _LAST_KEY:
-        raise InvalidPageToken
-    return key

@@ -139,6 +139,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             threshold DOUBLE PRECISION NOT NULL,
             source TEXT NOT NULL,
             review_share DOUBLE PRECISION,
+            -- The embedding contract of the model that gave the answer; empty if it is not known.
+            contract TEXT NOT NULL,
             is_right BOOLEAN NOT NULL,
             truth TEXT NOT NULL,
             truth_key BIGINT REFERENCES subjects ON DELETE SET NULL,

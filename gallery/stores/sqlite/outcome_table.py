@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import re
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-from gallery.errors import InvalidPageToken, SubjectNotFound
-from gallery.records.identifications import Decision
+from gallery.errors import SubjectNotFound
 from gallery.records.outcomes import GivenAnswer, Outcome, Truth
 from gallery.stores.columns import BadRow
+from gallery.stores.outcome_rows import KEY_BYTES, SPARE, key_of_outcome, outcome_of, reporter_digest
 from gallery.stores.sqlite.expiry import LIVING_SUBJECT
 from gallery.stores.sqlite.rows import find_subject, gallery_key_of, subject_key_of
 from gallery.stores.sqlite.sealing.encryption import DatabaseEncryption
 from gallery.stores.sqlite.sealing.sealed_values import ANSWER_KEY, OUTCOME_SOURCE, Opener
-from gallery.times import from_microseconds, to_microseconds
-
-_KEY_BYTES = 32
-_ID = re.compile("[0-9]{20}")
-_LAST_KEY = 2**63 - 1
+from gallery.times import to_microseconds
 
 _INSERT = """
     INSERT OR REPLACE INTO outcomes (gallery_key, nonce, answer_time, decision, subject_key, similarity, margin,
         threshold, source, review_share, contract, is_right, truth, truth_key, report_time, is_forgotten, reporter)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
-_SPARE = 100
-"""The divisor of the most outcomes that gives how many are deleted beyond what is too much: sorting them takes long."""
 _DELETE = """
     DELETE FROM outcomes WHERE key IN (
         SELECT key FROM (
@@ -50,6 +42,8 @@ _OUTCOME = f"""
         LEFT JOIN subjects ON subjects.key = subject_key LEFT JOIN subjects AS truths ON truths.key = truth_key
     WHERE outcomes.gallery_key = ?
 """  # noqa: S608 - only the constant above is inserted
+_NONCE, _SOURCE = 1, 7
+"""Columns of :data:`_OUTCOME`."""
 
 
 class OutcomeTable:
@@ -83,7 +77,7 @@ class OutcomeTable:
         if not stored:
             with self._writing() as connection:
                 key = gallery_key_of(connection, gallery_id)
-                made = self._encryption.sealer_of(connection, key).text(os.urandom(_KEY_BYTES).hex(), ANSWER_KEY)
+                made = self._encryption.sealer_of(connection, key).text(os.urandom(KEY_BYTES).hex(), ANSWER_KEY)
                 connection.execute("UPDATE galleries SET answer_key = ? WHERE key = ? AND answer_key = ''", (made, key))
                 (stored,) = connection.execute(query, (key,)).fetchone()
         try:
@@ -94,7 +88,7 @@ class OutcomeTable:
     def report(self, gallery_id: str, outcome: Outcome, *, reporter: str = "", most: int) -> Outcome:
         """See :meth:`gallery.stores.logs.OutcomeLog.report`."""
         (secret,) = self.answer_keys(gallery_id)
-        digest = hashlib.blake2b(reporter.encode(), key=secret, digest_size=16).hexdigest()
+        digest = reporter_digest(reporter, secret)
         with self._writing() as connection:
             gallery_key = gallery_key_of(connection, gallery_id)
             truth_key = None
@@ -122,7 +116,7 @@ class OutcomeTable:
             row = connection.execute(_OUTCOME + "AND outcomes.key = ?", (gallery_key, inserted.lastrowid)).fetchone()
             (count,) = connection.execute(_COUNT, (gallery_key,)).fetchone()
             if count > most:
-                connection.execute(_DELETE, (gallery_key, count - most + most // _SPARE))
+                connection.execute(_DELETE, (gallery_key, count - most + most // SPARE))
             return _outcome_of(row, self._encryption.opener)
 
     def outcomes(self, gallery_id: str, *, after: str, limit: int) -> Sequence[Outcome]:
@@ -130,7 +124,7 @@ class OutcomeTable:
         with self._reading() as connection:
             rows = connection.execute(
                 _OUTCOME + "AND outcomes.key > ? ORDER BY outcomes.key LIMIT ?",
-                (gallery_key_of(connection, gallery_id), _key_of(after), limit),
+                (gallery_key_of(connection, gallery_id), key_of_outcome(after), limit),
             )
             return [_outcome_of(row, self._encryption.opener) for row in rows]
 
@@ -153,37 +147,5 @@ def _outcome_of(row: tuple[Any, ...], opener: Opener) -> Outcome:
     Raises:
         BadRow: it is not as it was written.
     """
-    key, nonce, answer_time, decision, similarity, margin, threshold, source, share, contract, *rest = row
-    is_right, truth, report_time, is_forgotten, subject_key, subject_id, truth_key, truth_id = rest
-    try:
-        answer = GivenAnswer(
-            nonce,
-            from_microseconds(answer_time),
-            Decision(decision),
-            subject_id or "",
-            similarity,
-            margin,
-            threshold,
-            opener.text(source, OUTCOME_SOURCE, nonce.hex()),
-            share,
-            contract,
-        )
-        said = from_microseconds(report_time)
-        found = Outcome(f"{key:020}", answer, bool(is_right), Truth(truth), truth_id or "", said, bool(is_forgotten))
-    except (OverflowError, TypeError, ValueError) as error:
-        raise BadRow(f"an outcome is not as it was written: {error}") from error
-    names_expired = (subject_key and subject_id is None) or (truth_key and truth_id is None)
-    return found.forgotten() if names_expired else found  # expired, and not erased yet
-
-
-def _key_of(outcome_id: str) -> int:
-    """Return the key of an outcome's id; 0, which comes first, for an empty one.
-
-    Raises:
-        InvalidPageToken: no outcome has this id.
-    """
-    if not outcome_id:
-        return 0
-    if not _ID.fullmatch(outcome_id) or (key := int(outcome_id)) > _LAST_KEY:
-        raise InvalidPageToken
-    return key
+    source = opener.text(row[_SOURCE], OUTCOME_SOURCE, row[_NONCE].hex())
+    return outcome_of((*row[:_SOURCE], source, *row[_SOURCE + 1 :]))
