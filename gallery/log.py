@@ -11,18 +11,12 @@ class Log(Protocol):
     def info(self, event: str, **facts: object) -> object:
         """Log an event."""
 
-    def warning(self, event: str, **facts: object) -> object:
-        """Log a failure that may pass by itself."""
-
     def error(self, event: str, **facts: object) -> object:
         """Log a failure that an operator must see to."""
 
 
 class _Silent:
     def info(self, event: str, **facts: object) -> None:
-        pass
-
-    def warning(self, event: str, **facts: object) -> None:
         pass
 
     def error(self, event: str, **facts: object) -> None:

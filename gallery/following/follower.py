@@ -137,5 +137,5 @@ class Follower:
             if failure is None:
                 self._log.info("the changes of other servers are followed again")
             else:
-                self._log.warning("the changes of other servers cannot be followed", reason=str(failure))
+                self._log.error("the changes of other servers cannot be followed", reason=str(failure))
         self._failure = failure

@@ -98,7 +98,7 @@ class PostgresServer:
                 parent.chmod(parent.stat().st_mode | 0o001)
 
     def _run(self, program: str, *arguments: str) -> None:
-        command = [self._programs / program, f"--pgdata={self._data}", *arguments]
+        command = [str(self._programs / program), f"--pgdata={self._data}", *arguments]
         # A file, because the server keeps the output of the program that starts it.
         with (self._folder / "programs.log").open("ab") as log:
             subprocess.run(
