@@ -72,7 +72,7 @@ def _follow(
             if (after := retry.failed(error.retry_after)) is None:
                 raise
             pause = after if error.retry_after is not None else min(after, _LONGEST_PAUSE)
-            bar.update(task, description="no server answers: waiting for it")
+            bar.update(task, description="no server, waiting")
         else:
             retry.succeeded()
             bar.update(task, description=doing)
