@@ -19,26 +19,46 @@ _log = structlog.get_logger("facet.gallery")
 
 
 def open_store(config: GalleryConfig, clock: Clock = now) -> Store:
-    """Open the store of galleries: SQLite, or Milvus if the configuration names one; the clock tells what has expired.
+    """Open the store of galleries that the configuration names; the clock tells what has expired.
 
     Raises:
-        StorageError: the store cannot be opened, or pymilvus is missing.
+        StorageError: the store cannot be opened, or its client is not installed.
     """
-    if not config.milvus_uri:
-        return SqliteStore(
-            config.database,
-            check=config.check_at_start,
-            default_threshold=config.default_threshold,
-            clock=clock,
-            keep_erasures=timedelta(days=config.keep_erasures_days),
-            master_keys=master_key_source(
-                config.encryption_key_file, config.encryption_key_env, config.encryption_key_command
-            ),
-            log=_log,
-        )
-    if find_spec("pymilvus") is None:
-        raise StorageUnavailable(f"galleries in Milvus need pymilvus: {install_command('milvus')}")
-    # Only servers with a Milvus load its client.
+    if config.postgres_url is not None:
+        return _postgres(config, config.postgres_url.get_secret_value(), clock)
+    if config.milvus_uri:
+        return _milvus(config, clock)
+    return SqliteStore(
+        config.database,
+        check=config.check_at_start,
+        default_threshold=config.default_threshold,
+        clock=clock,
+        keep_erasures=timedelta(days=config.keep_erasures_days),
+        master_keys=master_key_source(
+            config.encryption_key_file, config.encryption_key_env, config.encryption_key_command
+        ),
+        log=_log,
+    )
+
+
+# Only servers with another store than SQLite load its client.
+
+
+def _postgres(config: GalleryConfig, url: str, clock: Clock) -> Store:
+    _need("psycopg", "PostgreSQL", "postgres")
+    from gallery.stores.postgres.postgres_store import PostgresStore
+
+    return PostgresStore(
+        url,
+        schema=config.postgres_schema,
+        timeout=config.postgres_timeout_seconds,
+        connections=config.postgres_connections,
+        clock=clock,
+    )
+
+
+def _milvus(config: GalleryConfig, clock: Clock) -> Store:
+    _need("pymilvus", "Milvus", "milvus")
     from gallery.stores.milvus.milvus_store import MilvusStore
 
     return MilvusStore(
@@ -51,3 +71,8 @@ def open_store(config: GalleryConfig, clock: Clock = now) -> Store:
         default_threshold=config.default_threshold,
         clock=clock,
     )
+
+
+def _need(package: str, store: str, extra: str) -> None:
+    if find_spec(package) is None:
+        raise StorageUnavailable(f"galleries in {store} need {package}: {install_command(extra)}")

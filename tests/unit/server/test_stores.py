@@ -36,6 +36,23 @@ def test_a_missing_pymilvus_error_says_what_to_install(monkeypatch: pytest.Monke
         open_store(GalleryConfig(milvus_uri="http://127.0.0.1:9"))
 
 
+def test_a_missing_psycopg_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(StorageUnavailable, match=re.escape(install_command("postgres"))):
+        open_store(GalleryConfig(postgres_url=SecretStr("postgresql://127.0.0.1:9/facet")))
+
+
+def test_the_url_of_postgres_is_masked_and_excludes_milvus() -> None:
+    url = "postgresql://facet:hidden@db.example.org/facet"
+    config = Config(gallery=GalleryConfig(postgres_url=SecretStr(url)))
+    assert "hidden" not in repr(config)
+    assert "hidden" not in str(dump(config))
+    assert GalleryConfig(postgres_url=SecretStr("")).postgres_url is None
+    with pytest.raises(ConfigError, match="exclude each other") as refused:
+        load(["--gallery.postgres-url", url, "--gallery.milvus-uri", "http://milvus:19530"])
+    assert "hidden" not in str(refused.value)
+
+
 @pytest.mark.parametrize("uri", ["http://root:hidden@milvus:19530", "milvus:19530", "facet.sqlite3"])
 def test_an_invalid_milvus_address_is_refused_without_printing_its_password(uri: str) -> None:
     with pytest.raises(ConfigError, match=r"gallery\.milvus_uri") as refused:

@@ -17,8 +17,8 @@ class GalleryConfig(Section):
     """Storage and default threshold of galleries."""
 
     database: Path = Path("facet.sqlite3")
-    """SQLite file, created if missing. Only one server can open it at a time. With milvus_uri only its folder is
-    used."""
+    """SQLite file, created if missing. Only one server can open it at a time. With postgres_url or milvus_uri only its
+    folder is used."""
     check_at_start: bool = False
     """Verify the whole database at startup, and do not start if it is damaged."""
     encryption_key_file: Path | None = None
@@ -48,6 +48,18 @@ class GalleryConfig(Section):
     undo_days: int = Field(UNDO_FOR.days, ge=0, le=3650)
     """How many days a merge of subjects or a move of a template can be undone. What that takes, names included, is kept
     so long; 0 keeps nothing."""
+    postgres_url: SecretStr | None = None
+    """Connection string of a PostgreSQL database that stores the galleries instead of SQLite, for example
+    postgresql://facet@db.example.org/facet. Several servers can share it: each has its index in memory, and follows
+    what the others write. Requires the extra postgres; see docs/scale.md. Set it in FACET_GALLERY__POSTGRES_URL rather
+    than in the file if it has the password, or leave the password to PGPASSWORD or a password file of libpq."""
+    postgres_schema: str = Field("facet", pattern="^[a-z_][a-z0-9_]{0,62}$")
+    """Schema with the tables in PostgreSQL, created if missing. Servers with the same schema share galleries."""
+    postgres_connections: int = Field(8, ge=2, le=1000)
+    """Most connections of this server to PostgreSQL, besides one that listens for changes. Each change of a gallery
+    takes one while it is made."""
+    postgres_timeout_seconds: float = Field(10.0, gt=0, le=600)
+    """Timeout of connecting to PostgreSQL, of waiting for a free connection, and of a statement, seconds."""
     milvus_uri: str = ""
     """Address of a Milvus that stores the galleries instead of SQLite, for example http://milvus:19530. Several servers
     can share it. Requires the extra milvus; see docs/scale.md. A path that ends in .db opens Milvus Lite, for trials
@@ -79,16 +91,23 @@ class GalleryConfig(Section):
         ]
         if len(named) > 1:
             raise ValueError(f"{' and '.join(named)} exclude each other: the master key comes from one place")
-        if named and self.milvus_uri:
+        other = "Milvus" if self.milvus_uri else "PostgreSQL" if self.postgres_url else ""
+        if named and other:
             raise ValueError(
-                f"{named[0]} encrypts the SQLite database only: encrypt the disk of Milvus, and leave it out here"
+                f"{named[0]} encrypts the SQLite database only: encrypt the disk of {other}, and leave it out here"
             )
         return self
 
-    @field_validator("milvus_token")
+    @model_validator(mode="after")
+    def _has_one_store(self) -> GalleryConfig:
+        if self.milvus_uri and self.postgres_url:
+            raise ValueError("gallery.milvus_uri and gallery.postgres_url exclude each other: galleries have one store")
+        return self
+
+    @field_validator("milvus_token", "postgres_url")
     @classmethod
-    def _empty_is_none(cls, token: SecretStr | None) -> SecretStr | None:
-        return token if token and token.get_secret_value() else None
+    def _empty_is_none(cls, secret: SecretStr | None) -> SecretStr | None:
+        return secret if secret and secret.get_secret_value() else None
 
     @field_validator("milvus_uri")
     @classmethod
