@@ -134,7 +134,7 @@ async def _serve(config: Config, *, as_json: bool, until_eof: bool) -> int:
         TracingUnavailable,
         OSError,
     ) as error:
-        console.err.print(f"{program.name('serve')}: {program.spelled(_in_words(error))}")
+        console.err.print(f"{program.name('serve')}: {program.spelled(_in_words(error, config))}")
         return console.FAILED
     _announce(config, server, address, as_json=as_json)
     await told_to_stop.wait()
@@ -163,8 +163,8 @@ def _end_process(code: int) -> NoReturn:
     os._exit(code)
 
 
-def _in_words(error: Exception) -> str:
-    if isinstance(error, StorageBusy):
+def _in_words(error: Exception, config: Config) -> str:
+    if isinstance(error, StorageBusy) and not config.gallery.is_remote:
         return f"{error}; use --gallery.database for another file"
     if isinstance(error, OSError) and error.filename:
         return f"cannot open {error.filename}: {error.strerror}"

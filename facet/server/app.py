@@ -94,7 +94,7 @@ class Server:
 
     Raises:
         ModelError: a model is missing, damaged or unsupported.
-        StorageError: the database cannot be opened, or Milvus does not respond.
+        StorageError: the database cannot be opened, or Milvus or PostgreSQL does not respond.
         AuditError: the audit log cannot be written, or its key is missing or another one.
         TracingUnavailable: tracing is configured, but its packages are not installed.
         BindError: certificate and key are no pair, there is no client CA in its file, or one of them is not valid now.

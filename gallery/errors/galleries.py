@@ -162,4 +162,6 @@ class ErasuresNotRecorded(GalleryError):
     kind, reason = "precondition", "ERASURES_NOT_RECORDED"
 
     def __init__(self) -> None:
-        super().__init__("galleries in Milvus have no records of erasures: only the SQLite store keeps them")
+        super().__init__(
+            "galleries in Milvus or PostgreSQL have no records of erasures: only the SQLite store keeps them"
+        )

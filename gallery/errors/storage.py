@@ -128,7 +128,7 @@ class SchemaTooNew(StorageError):
     """The database was written by a newer version of Facet."""
 
     def __init__(self, path: str, found: int, supported: int) -> None:
-        super().__init__(f"{path} has schema version {found}; this version knows up to {supported}")
+        super().__init__(f"{path} has schema version {found}; this version knows up to {supported}: update Facet")
         self.path = path
         self.found = found
         self.supported = supported

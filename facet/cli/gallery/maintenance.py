@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from facet.cli.gallery.age_options import EncryptTo, Identity, age_failures, identities, recipients
+from facet.cli.gallery.database_argument import Database, refuse_address
 from facet.cli.gallery.key_options import MasterKeys, keyring_of
 from facet.terminal import console, tables
 from facet.terminal.counts import counted, in_bytes
@@ -22,7 +23,6 @@ from gallery.stores.sqlite import copies as sqlite_copies
 from gallery.stores.sqlite import verify as sqlite_verify
 from gallery.stores.sqlite.verify import Verification
 
-Database = Annotated[Path, typer.Argument(help="The database of a server.", show_default=False)]
 _PARQUET = b"PAR1"
 """The first bytes of an exported gallery."""
 
@@ -59,7 +59,9 @@ def backup(
 @grouped_options
 def restore(
     backup: Annotated[Path, typer.Argument(help="A file that backup wrote.", show_default=False)],
-    database: Annotated[Path, typer.Argument(help="The database to replace.", show_default=False)],
+    database: Annotated[
+        Path, typer.Argument(help="The database to replace.", show_default=False, callback=refuse_address)
+    ],
     replace: Annotated[bool, typer.Option("--replace", help="Replace DATABASE if it exists; it is lost.")] = False,
     identity: Identity = None,
     *,

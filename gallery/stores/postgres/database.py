@@ -20,6 +20,10 @@ from gallery.stores.postgres.opening import prepare
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 _RECONNECT_SECONDS = 2.0
+_NO_CONNECTION_STRING = (
+    "gallery.postgres_url is not a connection string such as postgresql://user@host:5432/facet; in it, write special "
+    "characters of a password as %40 for @, %3A for : and %2F for /"
+)
 _CONNECTION: Mapping[str, Any] = {
     "application_name": "facet",
     "keepalives_idle": 10,
@@ -72,7 +76,7 @@ class PostgresDatabase:
         self.failures = Failures(self.name, str(parts.get("password") or ""))
         self._info = info = make_conninfo("", **{**_CONNECTION, "connect_timeout": max(2, round(timeout)), **parts})
         with self.failures.translated():
-            with psycopg.connect(info) as connection:
+            with self._first_connection() as connection:
                 prepare(connection, self.name, schema)
             self._pool = ConnectionPool(
                 info,
@@ -177,6 +181,14 @@ class PostgresDatabase:
         """Close all connections. Later calls raise :class:`gallery.errors.StorageUnavailable`."""
         self._pool.close()
 
+    def _first_connection(self) -> Connection:
+        try:
+            return psycopg.connect(self._info)
+        except psycopg.OperationalError as error:
+            raise StorageUnavailable(
+                f"{self.failures.of(error)}; check that it runs, and gallery.postgres_url with its password"
+            ) from error
+
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
         held = self._held.connection
@@ -220,13 +232,19 @@ def _begin_with(connection: Connection, level: IsolationLevel, *, read_only: boo
 
 
 def _parsed(url: str) -> dict[str, Any]:
+    """Return the parts of a connection string.
+
+    Raises:
+        StorageUnavailable: it is none. No error quotes it: a password may be where another part is expected.
+    """
     try:
-        return dict(conninfo_to_dict(url))
-    except psycopg.ProgrammingError as error:
-        # The error quotes what it does not understand, which may be the password.
-        raise StorageUnavailable(
-            "gallery.postgres_url is not a connection string such as postgresql://user@host:5432/facet"
-        ) from error
+        parts = dict(conninfo_to_dict(url))
+    except psycopg.ProgrammingError:
+        raise StorageUnavailable(_NO_CONNECTION_STRING) from None
+    misplaced = any("@" in str(parts.get(name, "")) for name in ("host", "port", "dbname"))
+    if misplaced or not all(port.isdecimal() for port in str(parts.get("port") or "0").split(",")):
+        raise StorageUnavailable(_NO_CONNECTION_STRING)
+    return parts
 
 
 def _name_of(parts: Mapping[str, Any]) -> str:

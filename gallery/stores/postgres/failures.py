@@ -17,7 +17,7 @@ _BUSY = (errors.LockNotAvailable, errors.DeadlockDetected, errors.SerializationF
 _EXPLAINED: tuple[tuple[type[psycopg.Error], str], ...] = (
     (errors.QueryCanceled, "it took longer than gallery.postgres_timeout_seconds"),
     (errors.ReadOnlySqlTransaction, "it is read-only, as a replica is: name the primary"),
-    (errors.InsufficientPrivilege, "its user lacks a right"),
+    (errors.InsufficientPrivilege, "its user lacks a right; docs/scale.md lists those that it needs"),
     (
         errors.TooManyConnections,
         "it has no connection left: lower gallery.postgres_connections, or raise its own limit",

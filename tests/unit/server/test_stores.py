@@ -65,3 +65,36 @@ def test_the_milvus_token_is_masked() -> None:
     assert "hidden" not in repr(config)
     assert "hidden" not in str(dump(config))
     assert GalleryConfig(milvus_token=SecretStr("")).milvus_token is None
+
+
+@pytest.mark.parametrize(
+    ("flags", "setting"),
+    [
+        (["--gallery.postgres-url", "db.hidden"], r"gallery\.postgres_url"),
+        (["--gallery.postgres-connections", "1"], r"gallery\.postgres_connections"),
+        (["--gallery.postgres-schema", "a-b"], r"gallery\.postgres_schema"),
+        (["--gallery.check-at-start"], r"gallery\.check_at_start"),
+        (["--gallery.encryption-key-file", "key"], "encrypt the disk of PostgreSQL"),
+    ],
+)
+def test_settings_that_postgres_cannot_have_are_refused_without_printing_its_password(
+    flags: list[str], setting: str
+) -> None:
+    with pytest.raises(ConfigError, match=setting) as refused:
+        load(["--gallery.postgres-url", "postgresql://facet:hidden@db.example.org/facet", *flags])
+    assert "hidden" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://facet:my@hidden@127.0.0.1:9/facet",
+        "postgresql://facet:my/hidden@127.0.0.1:9/facet",
+        "host=127.0.0.1 password=my hidden",
+    ],
+)
+def test_a_password_that_breaks_the_connection_string_is_not_printed(url: str) -> None:
+    pytest.importorskip("psycopg")
+    with pytest.raises(StorageUnavailable, match=r"gallery\.postgres_url is not a connection string") as refused:
+        open_store(GalleryConfig(postgres_url=SecretStr(url)))
+    assert "hidden" not in str(refused.value)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
+from facet.cli.gallery.database_argument import Database
 from facet.cli.gallery.key_options import MasterKeys
 from facet.terminal import console, tables
 from facet.terminal.counts import counted
@@ -15,8 +15,6 @@ from facet.terminal.option_groups import grouped_options
 from facet.terminal.program import spelled
 from gallery.errors import StorageBusy, StorageError
 from gallery.stores.sqlite.sealing import progress
-
-Database = Annotated[Path, typer.Argument(help="The database of a server.", show_default=False)]
 
 
 def status(database: Database, as_json: console.AsJson = False) -> None:

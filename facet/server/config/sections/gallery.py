@@ -78,6 +78,11 @@ class GalleryConfig(Section):
     """Timeout of a call to Milvus, seconds."""
 
     @property
+    def is_remote(self) -> bool:
+        """Whether the galleries are in PostgreSQL or Milvus rather than in a file of this server."""
+        return bool(self.milvus_uri or self.postgres_url)
+
+    @property
     def is_encrypted(self) -> bool:
         """Whether a master key encrypts the database."""
         return bool(self.encryption_key_file or self.encryption_key_env or self.encryption_key_command)
@@ -101,13 +106,26 @@ class GalleryConfig(Section):
     @model_validator(mode="after")
     def _has_one_store(self) -> GalleryConfig:
         if self.milvus_uri and self.postgres_url:
-            raise ValueError("gallery.milvus_uri and gallery.postgres_url exclude each other: galleries have one store")
+            raise ValueError(
+                "gallery.milvus_uri and gallery.postgres_url exclude each other: galleries have one store, so "
+                "leave one of them out"
+            )
+        if self.check_at_start and self.postgres_url:
+            raise ValueError("gallery.check_at_start verifies the SQLite database only: leave it out here")
         return self
 
     @field_validator("milvus_token", "postgres_url")
     @classmethod
     def _empty_is_none(cls, secret: SecretStr | None) -> SecretStr | None:
         return secret if secret and secret.get_secret_value() else None
+
+    @field_validator("postgres_url")
+    @classmethod
+    def _is_connection_string(cls, url: SecretStr | None) -> SecretStr | None:
+        text = url.get_secret_value() if url else ""
+        if text and not text.startswith(("postgresql://", "postgres://")) and "=" not in text:
+            raise ValueError("must be a connection string such as postgresql://facet@db.example.org:5432/facet")
+        return url
 
     @field_validator("milvus_uri")
     @classmethod
