@@ -12,6 +12,8 @@ from facet.server.config import LogConfig
 
 def configure(config: LogConfig) -> None:
     """Configure structlog: minimum level, and lines for people or JSON for programs."""
+    # It would repeat each second that the database is away, which is logged once.
+    logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
     renderer: structlog.typing.Processor
     if config.format == "json":
         renderer = structlog.processors.JSONRenderer()

@@ -45,6 +45,7 @@ GalleryError
         StorageFull
             NoRoomToMigrate
         StorageUnavailable
+            StorageAway
             ChangeUnderWay
             DatabaseDamaged
             DatabaseReplaced
@@ -104,6 +105,7 @@ from gallery.errors.storage import (
     KeysUnusable,
     NoRoomToMigrate,
     SchemaTooNew,
+    StorageAway,
     StorageBusy,
     StorageError,
     StorageFull,
@@ -161,6 +163,7 @@ __all__ = [
     "RequestIdReused",
     "SameSubject",
     "SchemaTooNew",
+    "StorageAway",
     "StorageBusy",
     "StorageError",
     "StorageFull",

@@ -19,6 +19,8 @@ class GalleryError(Exception):
         gallery_id: the gallery concerned, or empty.
         subject_id: the subject concerned, or empty.
         template_id: the template concerned, or empty.
+        retry_seconds: when the same call may succeed, seconds from now; ``None`` if waiting does not help, or it is not
+            known.
     """
 
     kind: ClassVar[Kind]
@@ -27,6 +29,7 @@ class GalleryError(Exception):
     gallery_id: str = ""
     subject_id: str = ""
     template_id: str = ""
+    retry_seconds: float | None = None
 
     @property
     def public_message(self) -> str:

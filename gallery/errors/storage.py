@@ -74,6 +74,12 @@ class StorageUnavailable(StorageError):
     """The database cannot be read or written, is damaged, or is not a Facet database."""
 
 
+class StorageAway(StorageUnavailable):
+    """The database does not answer now; it is tried again by itself."""
+
+    retry_seconds = 1.0
+
+
 class ChangeUnderWay(StorageUnavailable):
     """Another request or server works on the change, or a server died while it did less than a minute ago."""
 

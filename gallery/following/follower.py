@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from gallery.errors import GalleryNotFound, StorageError, StorageUnavailable
+from gallery.errors import GalleryNotFound, StorageAway, StorageError
 from gallery.following.catching_up import catch_up
 from gallery.log import SILENT, Log
 from gallery.open_gallery import OpenGallery
@@ -107,7 +107,7 @@ class Follower:
         """
         if self._failure is not None:
             # Whoever waits for a store that is away keeps a thread from searching.
-            raise StorageUnavailable(str(self._failure))
+            raise StorageAway(str(self._failure))
         with self._feed.exclusive(opened.gallery_id):
             catch_up(self._registry, self._feed, opened)
             yield

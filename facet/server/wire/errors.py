@@ -119,7 +119,7 @@ def _details(error: ExpectedError, message: str) -> Iterator[Message]:
         yield BadRequest(field_violations=[violation])
     elif isinstance(error, GalleryError) and error.gallery_id:
         yield _resource(error, message)
-    elif isinstance(error, ServerError) and error.retry_seconds is not None:
+    elif isinstance(error, (GalleryError, ServerError)) and error.retry_seconds is not None:
         delay = Duration()
         delay.FromMilliseconds(round(error.retry_seconds * 1e3))
         yield RetryInfo(retry_delay=delay)

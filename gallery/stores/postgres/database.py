@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import psycopg
 from psycopg import IsolationLevel, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import TransactionStatus
-from psycopg_pool import ConnectionPool
+from psycopg_pool import ConnectionPool, PoolTimeout
 
 from gallery.errors import StorageUnavailable
 from gallery.stores.postgres.failures import Failures
@@ -20,6 +20,10 @@ from gallery.stores.postgres.opening import prepare
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 _RECONNECT_SECONDS = 2.0
+_WAIT_SECONDS = 2.0
+"""The longest time that a transaction waits for a connection."""
+_AWAY_SECONDS = 0.2
+"""The same, if the one before it waited in vain."""
 _NO_CONNECTION_STRING = (
     "gallery.postgres_url is not a connection string such as postgresql://user@host:5432/facet; in it, write special "
     "characters of a password as %40 for @, %3A for : and %2F for /"
@@ -73,6 +77,7 @@ class PostgresDatabase:
         self.schema = schema
         self._timeout = timeout
         self._held = _Held()
+        self._is_away = False
         self.failures = Failures(self.name, str(parts.get("password") or ""))
         self._info = info = make_conninfo("", **{**_CONNECTION, "connect_timeout": max(2, round(timeout)), **parts})
         with self.failures.translated():
@@ -82,7 +87,6 @@ class PostgresDatabase:
                 info,
                 min_size=1,
                 max_size=connections,
-                timeout=timeout,
                 # It waits longer between its tries the longer it tries: after this time it begins anew.
                 reconnect_timeout=_RECONNECT_SECONDS,
                 configure=self._configure,
@@ -125,7 +129,7 @@ class PostgresDatabase:
             StorageBusy: others hold it for too long.
             StorageUnavailable: the database cannot be used.
         """
-        with self.failures.translated(), self._pool.connection() as connection:
+        with self.failures.translated(), self._connection() as connection:
             _begin_with(connection, IsolationLevel.READ_COMMITTED, read_only=False)
             connection.execute("SELECT pg_advisory_lock(hashtext(%s), hashtext(%s))", (self.schema, name))
             connection.commit()
@@ -149,7 +153,7 @@ class PostgresDatabase:
         Raises:
             StorageError: the database cannot be written.
         """
-        with self.failures.translated(), self._pool.connection() as connection:
+        with self.failures.translated(), self._connection() as connection:
             _begin_with(connection, IsolationLevel.READ_COMMITTED, read_only=False)
             try:
                 connection.execute("SET LOCAL statement_timeout = 0")
@@ -190,10 +194,23 @@ class PostgresDatabase:
             ) from error
 
     @contextmanager
+    def _connection(self) -> Iterator[Connection]:
+        """Take a connection; soon fails while the database is away, because a thread that waits cannot search."""
+        with ExitStack() as taken:
+            try:
+                wait = _AWAY_SECONDS if self._is_away else min(self._timeout, _WAIT_SECONDS)
+                connection = taken.enter_context(self._pool.connection(timeout=wait))
+            except PoolTimeout:
+                self._is_away = True
+                raise
+            self._is_away = False
+            yield connection
+
+    @contextmanager
     def _transaction(self) -> Iterator[Connection]:
         held = self._held.connection
         if held is None:
-            with self._pool.connection() as connection:
+            with self._connection() as connection:
                 yield connection
             return
         if held.info.transaction_status != TransactionStatus.IDLE:

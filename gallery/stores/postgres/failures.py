@@ -9,7 +9,7 @@ import psycopg
 from psycopg import errors
 from psycopg_pool import PoolClosed, PoolTimeout
 
-from gallery.errors import StorageBusy, StorageError, StorageFull, StorageUnavailable
+from gallery.errors import StorageAway, StorageBusy, StorageError, StorageFull, StorageUnavailable
 from gallery.stores.columns import BadRow
 
 _FULL = (errors.DiskFull,)
@@ -44,12 +44,13 @@ class Failures:
         Raises:
             StorageFull: a disk of the database is full.
             StorageBusy: others held a lock for too long, or had to win over this transaction.
+            StorageAway: the database does not answer.
             StorageUnavailable: anything else.
         """
         try:
             yield
         except PoolTimeout as error:
-            raise StorageUnavailable(f"{self._name} does not answer, or all connections to it are in use") from error
+            raise StorageAway(f"{self._name} does not answer, or all connections to it are in use") from error
         except PoolClosed as error:
             raise StorageUnavailable(f"{self._name} was closed") from error
         except BadRow as error:
@@ -67,7 +68,8 @@ class Failures:
         for kind, explanation in _EXPLAINED:
             if isinstance(error, kind):
                 return StorageUnavailable(f"{self._name} cannot be used: {explanation} ({found})")
-        return StorageUnavailable(f"{self._name} cannot be used: {found}")
+        is_away = isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError))
+        return (StorageAway if is_away else StorageUnavailable)(f"{self._name} cannot be used: {found}")
 
     def _text(self, error: psycopg.Error) -> str:
         # Only the primary message: the details of a failure quote values of rows.

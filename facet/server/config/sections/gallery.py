@@ -59,7 +59,7 @@ class GalleryConfig(Section):
     """Most connections of this server to PostgreSQL, besides one that listens for changes. Each change of a gallery
     takes one while it is made."""
     postgres_timeout_seconds: float = Field(10.0, gt=0, le=600)
-    """Timeout of connecting to PostgreSQL, of waiting for a free connection, and of a statement, seconds."""
+    """Timeout of connecting to PostgreSQL, of waiting for a lock, and of a statement, seconds."""
     milvus_uri: str = ""
     """Address of a Milvus that stores the galleries instead of SQLite, for example http://milvus:19530. Several servers
     can share it. Requires the extra milvus; see docs/scale.md. A path that ends in .db opens Milvus Lite, for trials

@@ -89,6 +89,7 @@ TABLE: tuple[tuple[Exception, str, str], ...] = (
     (gallery.StorageFull("/srv/facet.sqlite3"), "RESOURCE_EXHAUSTED", "STORAGE_FULL"),
     (gallery.NoRoomToMigrate("new-model", 1000), "RESOURCE_EXHAUSTED", "STORAGE_FULL"),
     (gallery.StorageUnavailable("/srv/facet.sqlite3"), "UNAVAILABLE", "STORAGE_UNAVAILABLE"),
+    (gallery.StorageAway("PostgreSQL db:5432/facet"), "UNAVAILABLE", "STORAGE_UNAVAILABLE"),
     (gallery.ChangeUnderWay(), "UNAVAILABLE", "STORAGE_UNAVAILABLE"),
     (gallery.DatabaseReplaced("/srv/facet.sqlite3", "it is gone"), "UNAVAILABLE", "STORAGE_UNAVAILABLE"),
     (gallery.KeysUnusable("the key file is missing"), "UNAVAILABLE", "STORAGE_UNAVAILABLE"),
