@@ -32,6 +32,10 @@ COMMANDS = (
         "milvus", "facet.benchmarks.galleries.milvus.milvus:milvus", "Measure a gallery stored in Milvus.", _GALLERIES
     ),
     Lazy(
+        *("postgres", "facet.benchmarks.galleries.postgres.postgres:postgres"),
+        *("Measure a gallery that two servers share in PostgreSQL.", _GALLERIES),
+    ),
+    Lazy(
         *("calibration", "facet.benchmarks.galleries.calibration.calibration:calibration"),
         *("Test whether thresholds keep their target FPIR.", _GALLERIES),
     ),

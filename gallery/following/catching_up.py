@@ -9,7 +9,7 @@ from gallery.open_gallery import OpenGallery
 from gallery.records.distinct_pairs import DistinctPairs
 from gallery.records.templates import EmbeddedTemplates
 from gallery.registry import GalleryRegistry
-from gallery.stores.feed import ChangeFeed, GalleryChanges
+from gallery.stores.feed import ChangeFeed, ChangesForgotten, GalleryChanges
 
 _NONE = EmbeddedTemplates((), (), (), np.empty((0, 0), np.float32))
 
@@ -28,26 +28,31 @@ def catch_up(registry: GalleryRegistry, feed: ChangeFeed, opened: OpenGallery) -
         GalleryNotFound: it was deleted, or replaced by another one of its id.
         StorageError: the store cannot be read.
     """
-    changes = feed.changes(opened.gallery_id, after=opened.stored_revision)
-    if changes is None:
+    try:
+        changes = feed.changes(opened.gallery_id, after=opened.stored_revision)
+    except ChangesForgotten:
         registry.reload(opened)
-    elif changes.gallery.create_time != opened.create_time:
+        return
+    if changes is not None and changes.create_time != opened.create_time:
         raise GalleryNotFound(opened.gallery_id)
-    elif changes.revision != opened.stored_revision:
+    if changes is not None:
         _apply(registry, opened, changes)
 
 
 def _apply(registry: GalleryRegistry, opened: OpenGallery, changes: GalleryChanges) -> None:
-    for contract, index in opened.indexes.items():
-        index.replace_subjects(changes.subject_ids, changes.templates.get(contract, _NONE))
-    has_other_policy = changes.gallery.policy != opened.settings.policy
-    opened.distinct = DistinctPairs(changes.distinct)
-    registry.show(opened, changes.gallery)
+    if changes.subject_ids:
+        for contract, index in opened.indexes.items():
+            index.replace_subjects(changes.subject_ids, changes.templates.get(contract, _NONE))
     # The earlier one may be due: what expired then is still in the index.
     expiries = [each for each in (opened.next_expiry, changes.next_expiry) if each is not None]
     opened.next_expiry = min(expiries, default=None)
-    if has_other_policy:
-        registry.drop_expired(opened, anew=True)
+    if changes.distinct is not None:
+        opened.distinct = DistinctPairs(changes.distinct)
+    if changes.gallery is not None:
+        has_other_policy = changes.gallery.policy != opened.settings.policy
+        registry.show(opened, changes.gallery)
+        if has_other_policy:
+            registry.drop_expired(opened, anew=True)
     opened.stored_revision = changes.revision
     opened.changes += 1
     gone = changes.subject_ids - changes.living

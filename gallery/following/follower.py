@@ -108,9 +108,12 @@ class Follower:
         if self._failure is not None:
             # Whoever waits for a store that is away keeps a thread from searching.
             raise StorageAway(str(self._failure))
-        with self._feed.exclusive(opened.gallery_id):
+        with self._feed.exclusive(opened.gallery_id) as hold:
             catch_up(self._registry, self._feed, opened)
             yield
+        # The indexes have what this thread has written, and nobody else wrote in the meantime.
+        if hold.revision is not None:
+            opened.stored_revision = hold.revision
 
     def _run(self) -> None:
         pruned_at = time.monotonic()

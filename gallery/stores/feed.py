@@ -31,22 +31,39 @@ class GalleryChanges:
     """What has changed in a gallery since a revision, all read at one moment.
 
     Attributes:
+        create_time: distinguishes the gallery from a later one with the same id.
         revision: the gallery's revision at that moment.
-        gallery: the gallery.
-        distinct: the pairs of subjects that were told apart.
+        gallery: the gallery; ``None`` if it has not changed itself.
+        distinct: the pairs of subjects that were told apart; ``None`` likewise.
         next_expiry: when the next subject or template expires; ``None`` for never.
         subject_ids: the subjects that have changed, among them those that are gone.
         living: those of them that are there.
         templates: all templates of these subjects, by embedding contract.
     """
 
+    create_time: datetime
     revision: int
-    gallery: Gallery
-    distinct: frozenset[Pair]
+    gallery: Gallery | None
+    distinct: frozenset[Pair] | None
     next_expiry: datetime | None
     subject_ids: frozenset[str]
     living: frozenset[str]
     templates: Mapping[str, EmbeddedTemplates]
+
+
+class ChangesForgotten(Exception):
+    """What has changed since a revision is not known any more: load the gallery anew."""
+
+
+@dataclass(slots=True)
+class Hold:
+    """A gallery that only this thread changes.
+
+    Attributes:
+        revision: the gallery's revision when the hold ended; ``None`` before, or if it is not known.
+    """
+
+    revision: int | None = None
 
 
 class ChangeFeed(Protocol):
@@ -66,13 +83,14 @@ class ChangeFeed(Protocol):
         """
 
     def changes(self, gallery_id: str, *, after: int) -> GalleryChanges | None:
-        """Return what has changed in a gallery after a revision; ``None`` if that is not known any more.
+        """Return what has changed in a gallery after a revision; ``None`` if nothing has.
 
         Raises:
+            ChangesForgotten: that is not known any more.
             GalleryNotFound: it does not exist.
         """
 
-    def exclusive(self, gallery_id: str) -> AbstractContextManager[None]:
+    def exclusive(self, gallery_id: str) -> AbstractContextManager[Hold]:
         """Keep all other processes from changing a gallery; what this thread writes in the meantime, only it writes.
 
         Raises:

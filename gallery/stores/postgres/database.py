@@ -119,29 +119,29 @@ class PostgresDatabase:
             yield connection
 
     @contextmanager
-    def exclusive(self, name: str) -> Iterator[None]:
+    def exclusive(self, name: str) -> Iterator[Connection]:
         """Keep others from this block, on whichever server, as long as they use the same name.
 
         The transactions of this thread run on the connection that holds the lock: if the lock is lost because that
-        breaks, they fail.
+        breaks, they fail. What is yielded is this connection, for statements without a transaction after the block's
+        transactions.
 
         Raises:
             StorageBusy: others hold it for too long.
             StorageUnavailable: the database cannot be used.
         """
         with self.failures.translated(), self._connection() as connection:
-            _begin_with(connection, IsolationLevel.READ_COMMITTED, read_only=False)
+            connection.autocommit = True
             connection.execute("SELECT pg_advisory_lock(hashtext(%s), hashtext(%s))", (self.schema, name))
-            connection.commit()
             self._held.connection = connection
             try:
-                yield
+                yield connection
             finally:
                 self._held.connection = None
                 try:
                     connection.rollback()
+                    connection.autocommit = True
                     connection.execute("SELECT pg_advisory_unlock_all()")
-                    connection.commit()
                 except psycopg.Error:
                     # The lock goes with the connection. What was done under it is done.
                     connection.close()
@@ -180,6 +180,15 @@ class PostgresDatabase:
         """
         with self.writing() as connection:
             connection.execute("SELECT version FROM facet")
+
+    def drop(self) -> None:
+        """Delete the schema.
+
+        Raises:
+            StorageError: it cannot be deleted.
+        """
+        with self.failures.translated(), psycopg.connect(self._info) as connection:
+            connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(self.schema)))
 
     def close(self) -> None:
         """Close all connections. Later calls raise :class:`gallery.errors.StorageUnavailable`."""
@@ -243,6 +252,7 @@ class _Held(threading.local):
 
 def _begin_with(connection: Connection, level: IsolationLevel, *, read_only: bool) -> None:
     """Have the connection's next transaction begin so; costs nothing."""
+    connection.autocommit = False
     if connection.isolation_level != level or connection.read_only != read_only:
         connection.isolation_level = level
         connection.read_only = read_only

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 import psycopg
 
 from gallery.errors import GalleryNotFound
-from gallery.stores.feed import GalleryChanges, GalleryRevision
+from gallery.stores.feed import ChangesForgotten, GalleryChanges, GalleryRevision, Hold
 from gallery.stores.postgres.corrections.distinct_pairs import read_pairs
 from gallery.stores.postgres.database import Connection, PostgresDatabase
 from gallery.stores.postgres.expiry import next_expiry
@@ -21,6 +22,13 @@ from gallery.times import Clock, from_microseconds, microseconds_of, to_microsec
 
 KEEP_CHANGES = timedelta(minutes=10)
 """How long a server may be away and still read only what has changed. Then it loads the galleries anew."""
+_REVISION = "SELECT revision FROM galleries WHERE gallery_id = %s AND NOT is_hidden"
+_STATE = """
+    SELECT galleries.key, revision, feed_start, create_time, own.contract, other.contract
+    FROM galleries JOIN contracts AS own ON own.key = contract_key LEFT JOIN contracts AS other ON other.key = other_key
+    WHERE gallery_id = %s AND NOT is_hidden
+"""
+_NOTED = "SELECT DISTINCT subject_id FROM feed WHERE gallery_key = %s AND revision > %s"
 _SLICE_SECONDS = 0.2
 """How soon it ends to wait when it is told to."""
 _PRUNE = b"""
@@ -71,36 +79,43 @@ class PostgresFeed:
     def changes(self, gallery_id: str, *, after: int) -> GalleryChanges | None:
         """See :meth:`gallery.stores.feed.ChangeFeed.changes`."""
         with self._database.reading() as connection:
-            row = connection.execute(
-                "SELECT key, revision, feed_start FROM galleries WHERE gallery_id = %s AND NOT is_hidden", (gallery_id,)
-            ).fetchone()
+            row = connection.execute(_STATE, (gallery_id,)).fetchone()
             if row is None:
                 raise GalleryNotFound(gallery_id)
-            key, revision, start = row
-            if after < start:
+            key, revision, start, create_time, *contracts = row
+            if after == revision:
                 return None
-            noted = connection.execute(
-                "SELECT DISTINCT subject_id FROM feed WHERE gallery_key = %s AND revision > %s", (key, after)
-            ).fetchall()
-            subject_ids = frozenset(each for (each,) in noted) - {GALLERY_ITSELF}
+            if after < start:
+                raise ChangesForgotten
+            noted = frozenset(each for (each,) in connection.execute(_NOTED, (key, after)))
+            subject_ids = noted - {GALLERY_ITSELF}
             now = to_microseconds(self._clock())
-            gallery = find_gallery(connection, gallery_id, now)
+            living = living_subjects(connection, key, subject_ids, now)
+            is_changed = GALLERY_ITSELF in noted
             return GalleryChanges(
+                from_microseconds(create_time),
                 revision,
-                gallery,
-                read_pairs(connection, key, now),
+                find_gallery(connection, gallery_id, now) if is_changed else None,
+                read_pairs(connection, key, now) if is_changed or subject_ids - living else None,
                 next_expiry(connection, key, now),
                 subject_ids,
-                living_subjects(connection, key, subject_ids, now),
+                living,
                 {
                     contract: embedded_of_subjects(connection, key, subject_ids, contract, now)
-                    for contract in gallery.contracts
+                    for contract in contracts
+                    if contract is not None
                 },
             )
 
-    def exclusive(self, gallery_id: str) -> AbstractContextManager[None]:
+    @contextmanager
+    def exclusive(self, gallery_id: str) -> Iterator[Hold]:
         """See :meth:`gallery.stores.feed.ChangeFeed.exclusive`."""
-        return self._database.exclusive(gallery_id)
+        hold = Hold()
+        with self._database.exclusive(gallery_id) as connection:
+            yield hold
+            connection.autocommit = True
+            row = connection.execute(_REVISION, (gallery_id,)).fetchone()
+            hold.revision = None if row is None else int(row[0])
 
     def wait(self, timeout: float) -> None:
         """See :meth:`gallery.stores.feed.ChangeFeed.wait`; one thread may wait."""

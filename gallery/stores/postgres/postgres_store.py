@@ -381,6 +381,10 @@ class PostgresStore:
         """
         remove_hidden(self.database)
 
+    def drop(self) -> None:
+        """Delete the whole schema, with all galleries."""
+        self.database.drop()
+
     def check(self) -> None:
         """See :meth:`gallery.stores.base.Store.check`."""
         self.database.check()
