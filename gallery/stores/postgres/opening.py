@@ -61,17 +61,26 @@ def _version(connection: psycopg.Connection[tuple[Any, ...]], name: str, schema:
     """Return the version of the tables; 0 if there are none.
 
     Raises:
-        StorageUnavailable: the schema has tables of something else.
+        StorageUnavailable: the schema has tables of something else, or none of a version.
     """
     tables = _one(connection, "SELECT count(*) FROM pg_tables WHERE schemaname = %s", schema)
     if not tables:
         return 0
-    columns = "SELECT count(*) FROM information_schema.columns WHERE table_schema = %s AND table_name = 'facet'"
-    if not _one(connection, columns + " AND column_name = 'version'", schema):
+    column = """SELECT EXISTS (
+        SELECT FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
+        WHERE relnamespace = to_regnamespace(quote_ident(%s)) AND relname = 'facet' AND attname = 'version'
+    )"""
+    if not _one(connection, column, schema):
         raise StorageUnavailable(
             f"the schema {schema!r} of {name} has tables of something else; name another one in gallery.postgres_schema"
         )
-    return int(_one(connection, "SELECT version FROM facet"))
+    # FOR UPDATE needs the right to change it, without which a server would fail at its first change.
+    row = connection.execute(
+        sql.SQL("SELECT version FROM {} FOR UPDATE").format(sql.Identifier(schema, "facet"))
+    ).fetchone()
+    if row is None:
+        raise StorageUnavailable(f"the schema {schema!r} of {name} is incomplete; restore a backup of it")
+    return int(row[0])
 
 
 def _one(connection: psycopg.Connection[tuple[Any, ...]], query: str, *values: object) -> Any:
