@@ -72,11 +72,13 @@ SHELL = "|".join(
         r"(source|export|cd|git|awk|npm|node|buf|protoc) .*",
         r"scripts/\w+.*",
         r"pictures=.*",
+        r"(psql|createdb|pg_dump|pg_restore) .*",
         r"\S*python3? (-m (venv|pip|build|pytest|tests\.faults\.matrix) |examples/|scripts/).*",
         r"\.venv/bin/(ruff|lint-imports|mypy).*",
     )
 )
-"""Lines of a shell that are no command of Facet's. .ci/run and the tests of examples/ run the same."""
+"""Lines of a shell that are no command of Facet's. .ci/run, the tests of examples/ and test_postgres_commands.py run
+them."""
 
 
 @dataclass(frozen=True, slots=True)
