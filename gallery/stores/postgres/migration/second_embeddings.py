@@ -17,6 +17,9 @@ from gallery.stores.postgres.notes import note_change
 from gallery.stores.postgres.rows import FACE, FACE_WITHOUT_CROP, faces_of
 from gallery.times import Clock, to_microseconds
 
+_AT_ONCE = 16
+"""Embeddings in one transaction: some milliseconds in which enrolments wait."""
+
 _HAS_NONE = """NOT EXISTS (
     SELECT FROM embeddings AS found WHERE found.template_key = templates.key AND found.contract_key = %(contract)s)"""
 _MISSING = f"""
@@ -72,6 +75,7 @@ class PostgresSecondEmbeddings:
     """
 
     def __init__(self, database: PostgresDatabase, clock: Clock) -> None:
+        self.at_once = _AT_ONCE
         self._database = database
         self._clock = clock
         self._dropped: dict[tuple[int, int], int] = {}
