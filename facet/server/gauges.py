@@ -70,12 +70,12 @@ class Gauges(Collector):
             templates.add_metric([gallery.gallery_id], gallery.template_count)
             subjects.add_metric([gallery.gallery_id], gallery.subject_count)
         yield from (templates, subjects)
+        lag = GaugeMetricFamily(
+            "facet_store_lag_seconds", "For how long something that another server stored may be missing here, at most."
+        )
         if self._follower is not None:
-            yield GaugeMetricFamily(
-                "facet_store_lag_seconds",
-                "For how long something that another server stored may be missing here, at most.",
-                self._follower.lag_seconds,
-            )
+            lag.add_metric([], self._follower.lag_seconds)
+        yield lag
 
     def close(self) -> None:
         """Stop reading the galleries."""

@@ -51,7 +51,7 @@ def test_what_one_server_enrols_another_finds_also_while_the_database_is_away(
         "PGPASSWORD": postgres_server.password,
     }
     second = serve(*flags, "--metrics.port", "0", environment=secret)
-    readiness = f"http://{second.said['metrics_address']}/readyz"
+    readiness, metrics = (f"http://{second.said['metrics_address']}/{path}" for path in ("readyz", "metrics"))
     with Client(first.address) as one, Client(second.address) as other:
         one.create_gallery("team")
         one.enroll("team", "yao", pictures.yaoming, face=CENTRAL, display_name="Yao Ming")
@@ -59,6 +59,8 @@ def test_what_one_server_enrols_another_finds_also_while_the_database_is_away(
         until(lambda: found(other, pictures.yaoming) == ["Yao Ming"])
         with stopped(postgres_server):
             until(lambda: read(readiness).startswith("DEGRADED"))
+            assert "\nfacet_store_available 0.0\n" in read(metrics)
+            assert "\nfacet_store_lag_seconds " in read(metrics)
             assert found(other, pictures.yaoming) == ["Yao Ming"]
             with pytest.raises(Unavailable):
                 other.enroll("team", "gdp", pictures.gdp, face=CENTRAL)
