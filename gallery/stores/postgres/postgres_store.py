@@ -59,7 +59,12 @@ from gallery.stores.postgres.rows import (
     template_key_of,
     template_of,
 )
-from gallery.stores.postgres.template_pages import embedded_by_age, embedded_by_subject, faces_by_subject
+from gallery.stores.postgres.template_pages import (
+    embedded_by_age,
+    embedded_by_subject,
+    faces_by_subject,
+    place_of_template,
+)
 from gallery.times import Clock, now, to_microseconds
 
 
@@ -89,6 +94,8 @@ class PostgresStore:
     ) -> None:
         self.database = PostgresDatabase(url, schema=schema, timeout=timeout, connections=connections)
         self._clock = clock
+        self._ends: dict[tuple[int, str], int] = {}
+        """The places of the last templates of pages: another server may delete them before the next page is read."""
         self._feed = PostgresFeed(self.database, clock)
         self._outcomes = PostgresOutcomes(self.database, clock)
         self._observations = PostgresObservations(self.database)
@@ -286,9 +293,15 @@ class PostgresStore:
         """See :meth:`gallery.stores.base.Store.embedded_templates`; by the time they were added."""
         with self.database.reading() as connection:
             gallery_key = gallery_key_of(connection, gallery_id)
-            found = embedded_by_age(connection, gallery_key, contract, self._now(), after=after, limit=limit)
-        if found is None:
-            raise StorageUnavailable(f"{self.database.name}: template {after} was deleted")
+            place = self._ends.pop((gallery_key, after), None) if after else 0
+            if place is None:
+                place = place_of_template(connection, gallery_key, after)
+            if place is None:
+                raise StorageUnavailable(f"{self.database.name}: template {after} was deleted")
+            found = embedded_by_age(connection, gallery_key, contract, self._now(), after=place, limit=limit)
+            if found:
+                last = found.template_ids[-1]
+                self._ends[gallery_key, last] = place_of_template(connection, gallery_key, last) or place
         return found
 
     def embedded_by_subject(

@@ -37,9 +37,15 @@ _NEXT_SUBJECTS = f"""{FACE} AND subjects.gallery_key = %(gallery)s AND subject_i
     ORDER BY subject_id, template_id LIMIT %(limit)s"""
 
 
+def place_of_template(connection: Connection, gallery_key: int, template_id: str) -> int | None:
+    """Return the place of a template in the order in which templates were added; ``None`` if it does not exist."""
+    row = connection.execute(_KEY, (gallery_key, template_id)).fetchone()
+    return None if row is None else int(row[0])
+
+
 def embedded_by_age(
-    connection: Connection, gallery_key: int, contract: str, now: int, *, after: str, limit: int
-) -> EmbeddedTemplates | None:
+    connection: Connection, gallery_key: int, contract: str, now: int, *, after: int, limit: int
+) -> EmbeddedTemplates:
     """Return templates with their embeddings by the time they were added.
 
     Args:
@@ -47,18 +53,10 @@ def embedded_by_age(
         gallery_key: the gallery's key.
         contract: the contract of the embeddings; empty for the gallery's.
         now: the time, microseconds.
-        after: the last template of the page before; empty for the first page.
+        after: the place of the last template of the page before, see :func:`place_of_template`; 0 for the first page.
         limit: at most so many.
-
-    Returns:
-        the templates; ``None`` if there is no template ``after``.
     """
-    key = connection.execute(_KEY, (gallery_key, after)).fetchone() if after else (0,)
-    return (
-        None
-        if key is None
-        else _page(connection, _BY_AGE, gallery_key, contract, {"after": key[0], "limit": limit, "now": now})
-    )
+    return _page(connection, _BY_AGE, gallery_key, contract, {"after": after, "limit": limit, "now": now})
 
 
 def embedded_by_subject(

@@ -212,3 +212,14 @@ def everything(galleries: Galleries) -> list[object]:
         )
         for each in answers
     ]
+
+
+def test_a_gallery_is_listed_to_its_end_although_another_server_deletes_the_last_template_that_was_read(
+    servers: Two,
+) -> None:
+    one, other = servers
+    ids = [one.enroll("g", f"s{number}", face(axis(number))).template.template_id for number in range(4)]
+    page = one._store.embedded_templates("g", after="", limit=2)
+    assert list(page.template_ids) == ids[:2]
+    other.delete_template("g", "s1", ids[1])
+    assert list(one._store.embedded_templates("g", after=ids[1], limit=9).template_ids) == ids[2:]
