@@ -70,12 +70,7 @@ class PostgresFigures:
 def postgres(
     templates: Annotated[int, typer.Option(min=1000, max=10_000_000, help="Templates of the gallery.")] = 100_000,
     url: Annotated[
-        str,
-        typer.Option(
-            envvar="FACET_BENCH_POSTGRES_URL",
-            help="A running PostgreSQL. Default: start one for the measurement.",
-            show_default=False,
-        ),
+        str, typer.Option(help="A running PostgreSQL. Default: start one for the measurement.", show_default=False)
     ] = "",
     searches: Annotated[int, typer.Option(min=10, help="Number of single searches to time.")] = 300,
     enrollments: Annotated[int, typer.Option(min=16, help="Number of enrolments to time.")] = 800,
