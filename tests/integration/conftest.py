@@ -15,7 +15,7 @@ import pytest
 
 from facet import Client
 from facet.benchmarks.galleries.milvus.milvus_server import MilvusServer
-from facet.benchmarks.galleries.postgres.postgres_server import PostgresServer, is_installed
+from facet.benchmarks.galleries.postgres.postgres_server import PostgresServer, is_installed, temporary_server
 from facet.v1.server_service_pb2 import GetServerInfoRequest
 from tests.integration.crowds import lines
 
@@ -125,15 +125,14 @@ def crowd(client: Client, exported: Exported) -> Callable[..., bytes]:
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+def postgres_server() -> Iterator[PostgresServer]:
     """The server, started once; without it a test is skipped, or fails where REQUIRE_POSTGRES is set."""
     if not os.environ.get("REQUIRE_POSTGRES"):
         pytest.importorskip("psycopg", reason="needs the package psycopg")
         if not is_installed():
             pytest.skip("needs a PostgreSQL server, for example Debian's package postgresql")
-    server = PostgresServer(tmp_path_factory.mktemp("postgres"))
-    yield server
-    server.stop()
+    with temporary_server() as server:
+        yield server
 
 
 def need_milvus(*packages: str) -> None:

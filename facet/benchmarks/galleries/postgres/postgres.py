@@ -18,7 +18,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from facet.benchmarks.galleries.postgres.postgres_server import PostgresServer
+from facet.benchmarks.galleries.postgres.postgres_server import temporary_server
 from facet.benchmarks.galleries.synthetic_gallery import CONTRACT, GALLERY, enrollment_of, fill
 from facet.benchmarks.galleries.templates import SEED
 from facet.benchmarks.timing import milliseconds, percentile
@@ -89,20 +89,14 @@ def postgres(
     """
     try:
         with ExitStack() as stack:
-            figures = _measure(stack, url or _started(stack), templates, searches, enrollments)
+            database = url or stack.enter_context(temporary_server()).url
+            figures = _measure(stack, database, templates, searches, enrollments)
     except (GalleryError, OSError) as error:
         console.fail(str(error))
     if as_json:
         console.print_json(asdict(figures))
     else:
         _print(figures)
-
-
-def _started(stack: ExitStack) -> str:
-    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="facet-postgres-", ignore_cleanup_errors=True))
-    server = PostgresServer(Path(folder) / "server")
-    stack.callback(server.stop)
-    return server.url
 
 
 def _measure(stack: ExitStack, url: str, count: int, searches: int, enrollments: int) -> PostgresFigures:

@@ -8,7 +8,9 @@ import secrets
 import shutil
 import socket
 import subprocess
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -89,7 +91,7 @@ class PostgresServer:
         return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": ()}
 
     def _let_in(self, folder: Path) -> None:
-        """Let the server's user use the folder, which pytest keeps from others."""
+        """Let the server's user use the folder."""
         if not self._identity:
             return
         shutil.chown(folder, self._identity["user"], self._identity["group"])
@@ -110,6 +112,20 @@ class PostgresServer:
                 stderr=subprocess.STDOUT,
                 **self._identity,
             )
+
+
+@contextmanager
+def temporary_server() -> Iterator[PostgresServer]:
+    """Run a server in a temporary folder, which is deleted in the end.
+
+    It is no folder of pytest: each pytest that starts, also another one, closes those to the server's user.
+    """
+    with tempfile.TemporaryDirectory(prefix="facet-postgres-", ignore_cleanup_errors=True) as folder:
+        server = PostgresServer(Path(folder) / "server")
+        try:
+            yield server
+        finally:
+            server.stop()
 
 
 def is_installed() -> bool:

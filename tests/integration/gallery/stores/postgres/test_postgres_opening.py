@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 
-from facet.benchmarks.galleries.postgres.postgres_server import PostgresServer
+from facet.benchmarks.galleries.postgres.postgres_server import PostgresServer, temporary_server
 from gallery.errors import StorageUnavailable
 
 if TYPE_CHECKING:
@@ -33,12 +32,8 @@ def test_a_role_needs_no_more_than_a_schema_of_its_own(postgres_server: Postgres
         store.close()
 
 
-def test_a_replica_is_refused_and_the_primary_is_found_beside_it(
-    postgres_server: PostgresServer, schema: str, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    folder = tmp_path_factory.mktemp("standby")
-    standby = PostgresServer(folder)
-    try:
+def test_a_replica_is_refused_and_the_primary_is_found_beside_it(postgres_server: PostgresServer, schema: str) -> None:
+    with temporary_server() as standby:
         with connected(standby) as connection:
             # The password of the primary, as a replica has it.
             connection.execute(f"ALTER ROLE facet PASSWORD '{postgres_server.password}'".encode())
@@ -53,9 +48,6 @@ def test_a_replica_is_refused_and_the_primary_is_found_beside_it(
         store = opened(f"{both}?target_session_attrs=read-write", schema)
         store.check()
         store.close()
-    finally:
-        standby.stop()
-        shutil.rmtree(folder)
 
 
 def connected(server: PostgresServer) -> Connection:
