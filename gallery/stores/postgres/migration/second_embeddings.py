@@ -37,7 +37,10 @@ _COUNT = "SELECT COUNT(crops.template_key), COUNT(*)" + _LIVING.format(
 )
 _ADD = """
     WITH given AS (
-        SELECT * FROM unnest(%(templates)s::TEXT[], %(embeddings)b::BYTEA[]) WITH ORDINALITY AS given (id, value, place)
+        -- A template that is named twice gets one embedding.
+        SELECT DISTINCT ON (id) *
+        FROM unnest(%(templates)s::TEXT[], %(embeddings)b::BYTEA[]) WITH ORDINALITY AS given (id, value, place)
+        ORDER BY id, place
     ), found AS (
         SELECT templates.key, subject_id, subjects.display_name AS name, given.* {living}
     ), added AS (
