@@ -16,7 +16,7 @@ from gallery.stores.postgres.database import Connection
 from gallery.stores.postgres.expiry import LIVING_SUBJECT
 from gallery.stores.postgres.inserts import embedding_bytes, subject_values, template_values
 from gallery.stores.postgres.keys import gallery_key_of
-from gallery.stores.postgres.notes import NOTE
+from gallery.stores.postgres.notes import NOTED
 from gallery.stores.postgres.rows import SUBJECT, TEMPLATE, subject_of, template_of
 
 _SUBJECT = f"{SUBJECT} AND gallery_id = %(gallery)s AND subject_id = %(subject)s"
@@ -29,50 +29,44 @@ _DELETE_EXPIRED = f"""
     WITH gone AS (
         DELETE FROM subjects USING galleries
         WHERE galleries.key = subjects.gallery_key AND gallery_id = %(gallery)s AND NOT is_hidden
-            AND subject_id = %(subject_id)s AND NOT {LIVING_SUBJECT}
+            AND subject_id = %(subject)s AND NOT {LIVING_SUBJECT}
         RETURNING subjects.key, subjects.gallery_key
     )
     UPDATE galleries SET subject_count = subject_count - 1,
         template_count = template_count - (SELECT COUNT(*) FROM templates WHERE subject_key = gone.key)
     FROM gone WHERE galleries.key = gone.gallery_key
 """  # noqa: S608 - only the constant above is inserted, as below
-_ADD_SUBJECT = f"""
-    WITH created AS (
-        INSERT INTO subjects (gallery_key, subject_id, display_name, create_time, update_time, etag, consent_basis,
-            consent_reference, consent_time, expire_time)
-        SELECT key, %(subject_id)s, %(display_name)s, %(create_time)s, %(update_time)s, %(etag)s, %(consent_basis)s,
-            %(consent_reference)s, %(consent_time)s::BIGINT, %(expire_time)s::BIGINT
-        FROM galleries WHERE gallery_id = %(gallery)s AND NOT is_hidden AND {_SEARCHES}
-        ON CONFLICT (gallery_key, subject_id) DO NOTHING
-        RETURNING gallery_key
-    )
-    UPDATE galleries SET subject_count = subject_count + 1 FROM created WHERE galleries.key = created.gallery_key
-"""  # noqa: S608
 # Only a digest that is new may take a key: a conflict would use one up, and there are not enough for every enrolment.
 _ADD_MODELS = """
     INSERT INTO models (sha256) SELECT DISTINCT sha256 FROM unnest(%(models)s::TEXT[]) AS sha256
     WHERE sha256 != '' AND NOT EXISTS (SELECT FROM models WHERE models.sha256 = sha256.sha256)
     ON CONFLICT DO NOTHING
 """
+# The row of the gallery is changed once: while a long transaction reads, such as a backup, each of its versions stays,
+# and every enrolment looks through them.
 _ADD_TEMPLATE = f"""
-    WITH place AS (
-        SELECT galleries.key AS gallery_key, subjects.key AS subject_key, contract_key, other_key
-        FROM galleries JOIN subjects ON subjects.gallery_key = galleries.key
+    WITH gallery AS (
+        SELECT key, contract_key, other_key FROM galleries
         WHERE gallery_id = %(gallery)s AND NOT is_hidden AND {_SEARCHES}
-            AND subject_id = %(subject)s AND (%(is_new)s OR {LIVING_SUBJECT})
+    ), created AS (
+        {{created}}
+    ), subject AS (
+        SELECT key FROM created
+        UNION ALL SELECT subjects.key FROM subjects JOIN galleries ON galleries.key = subjects.gallery_key
+        WHERE gallery_id = %(gallery)s AND subject_id = %(subject)s AND {LIVING_SUBJECT}
     ), added AS (
         INSERT INTO templates (gallery_key, subject_key, template_id, picture_sha256, x1, y1, x2, y2, quality,
             create_time, expire_time, face_model, embedding_model)
-        SELECT gallery_key, subject_key, %(template_id)s, %(picture_sha256)s, %(x1)s, %(y1)s, %(x2)s, %(y2)s,
+        SELECT gallery.key, subject.key, %(template_id)s, %(picture_sha256)s, %(x1)s, %(y1)s, %(x2)s, %(y2)s,
             %(quality)s, %(create_time)s, %(expire_time)s::BIGINT,
             (SELECT key FROM models WHERE sha256 = %(face_model)s),
             (SELECT key FROM models WHERE sha256 = %(embedding_model)s)
-        FROM place
+        FROM gallery CROSS JOIN subject
         RETURNING key, gallery_key
     ), embedded AS (
         INSERT INTO embeddings (template_key, contract_key, embedding)
-        SELECT key, contract_key, %(embedding)b::BYTEA FROM added, place
-        UNION ALL SELECT key, other_key, %(other)b::BYTEA FROM added, place
+        SELECT added.key, contract_key, %(embedding)b::BYTEA FROM added, gallery
+        UNION ALL SELECT added.key, other_key, %(other)b::BYTEA FROM added, gallery
             WHERE other_key IS NOT NULL AND %(other)b::BYTEA IS NOT NULL
     ), cropped AS (
         INSERT INTO crops (template_key, png)
@@ -82,9 +76,24 @@ _ADD_TEMPLATE = f"""
         SELECT gallery_key, %(request)s::TEXT, %(digest)s::TEXT, key FROM added WHERE %(request)s::TEXT IS NOT NULL
         ON CONFLICT (gallery_key, request_id) DO UPDATE
             SET digest = EXCLUDED.digest, template_key = EXCLUDED.template_key
-    )
-    UPDATE galleries SET template_count = template_count + 1 FROM added WHERE galleries.key = added.gallery_key
+    ), changed AS (
+        UPDATE galleries SET revision = revision + 1, template_count = template_count + 1,
+            subject_count = subject_count + (SELECT COUNT(*) FROM created)
+        FROM added WHERE galleries.key = added.gallery_key
+        RETURNING galleries.key, revision
+    ), {NOTED}
 """  # noqa: S608
+_ADD_TO_SUBJECT = _ADD_TEMPLATE.format(created="SELECT key FROM subjects WHERE FALSE")
+_ADD_WITH_SUBJECT = _ADD_TEMPLATE.format(
+    created="""INSERT INTO subjects (gallery_key, subject_id, display_name, create_time, update_time, etag,
+            consent_basis, consent_reference, consent_time, expire_time)
+        SELECT key, %(new_subject_id)s, %(new_display_name)s, %(new_create_time)s, %(new_update_time)s, %(new_etag)s,
+            %(new_consent_basis)s, %(new_consent_reference)s, %(new_consent_time)s::BIGINT,
+            %(new_expire_time)s::BIGINT
+        FROM gallery
+        ON CONFLICT (gallery_key, subject_id) DO NOTHING
+        RETURNING key"""
+)
 
 
 def enrollment_state(
@@ -137,31 +146,26 @@ def add_template(
         whether it was added. If not, nothing was changed: the gallery or the subject does not exist, or another
         contract searches.
     """
-    gallery = {"gallery": template.gallery_id, "contract": contract, "now": now}
-    models = (template.face_model, template.embedding_model)
+    wanted = {"gallery": template.gallery_id, "subject": template.subject_id, "now": now}
+    values = {
+        "subjects": [template.subject_id],
+        "contract": contract,
+        "face_model": template.face_model,
+        "embedding_model": template.embedding_model,
+        "embedding": embedding_bytes(embedding),
+        "other": None if other is None else embedding_bytes(other),
+        "crop": crop,
+        "request": request and request.request_id,
+        "digest": request and request.digest,
+    }
+    query = _ADD_TO_SUBJECT
     with connection.pipeline():
-        connection.execute(_LOCK, gallery)
+        connection.execute(_LOCK, wanted)
         if new_subject is not None:
-            subject = gallery | subject_values(new_subject)
-            connection.execute(_DELETE_EXPIRED.encode(), subject)
-            connection.execute(_ADD_SUBJECT.encode(), subject)
-        connection.execute(_ADD_MODELS, {"models": list(models)})
-        added = connection.execute(
-            _ADD_TEMPLATE.encode(),
-            gallery
-            | template_values(template)
-            | {
-                "subject": template.subject_id,
-                "is_new": new_subject is not None,
-                "face_model": template.face_model,
-                "embedding_model": template.embedding_model,
-                "embedding": embedding_bytes(embedding),
-                "other": None if other is None else embedding_bytes(other),
-                "crop": crop,
-                "request": request and request.request_id,
-                "digest": request and request.digest,
-            },
-        )
-        connection.execute(NOTE, gallery | {"subjects": [template.subject_id]})
+            connection.execute(_DELETE_EXPIRED.encode(), wanted)
+            values |= {f"new_{name}": value for name, value in subject_values(new_subject).items()}
+            query = _ADD_WITH_SUBJECT
+        connection.execute(_ADD_MODELS, {"models": [template.face_model, template.embedding_model]})
+        added = connection.execute(query.encode(), wanted | template_values(template) | values)
         connection.commit()
     return added.rowcount == 1

@@ -9,17 +9,22 @@ from gallery.stores.postgres.database import Connection
 GALLERY_ITSELF = ""
 """Stands for the gallery itself among the ids of subjects."""
 
-NOTE = b"""
-    WITH changed AS (
-        UPDATE galleries SET revision = revision + 1 WHERE gallery_id = %(gallery)s AND NOT is_hidden
-        RETURNING key, revision
-    ), noted AS (
+NOTED = """noted AS (
         INSERT INTO feed (gallery_key, revision, subject_id, time)
         SELECT key, revision, unnest(%(subjects)s::TEXT[]), %(now)s FROM changed
     )
     SELECT pg_notify(current_schema(), '') FROM changed
 """
-"""Notes that ``subjects`` of ``gallery`` have changed, and tells other servers once the transaction is committed."""
+"""The end of a statement that raises the revision of a gallery, as its part ``changed``.
+
+It notes that ``subjects`` have changed, and tells other servers once the transaction is committed.
+"""
+_NOTE = f"""
+    WITH changed AS (
+        UPDATE galleries SET revision = revision + 1 WHERE gallery_id = %(gallery)s AND NOT is_hidden
+        RETURNING key, revision
+    ), {NOTED}
+"""  # noqa: S608 - only the constant above is inserted
 
 
 def note_change(
@@ -33,4 +38,4 @@ def note_change(
         now: the time, microseconds.
         subject_ids: the subjects that have changed, or are gone; by default the gallery itself.
     """
-    connection.execute(NOTE, {"gallery": gallery_id, "subjects": sorted(set(subject_ids)), "now": now})
+    connection.execute(_NOTE.encode(), {"gallery": gallery_id, "subjects": sorted(set(subject_ids)), "now": now})
