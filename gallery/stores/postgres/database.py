@@ -79,7 +79,15 @@ class PostgresDatabase:
         self._held = _Held()
         self._is_away = False
         self.failures = Failures(self.name, str(parts.get("password") or ""))
-        self._info = info = make_conninfo("", **{**_CONNECTION, "connect_timeout": max(2, round(timeout)), **parts})
+        self._info = info = make_conninfo(
+            "",
+            **{
+                **_CONNECTION,
+                "connect_timeout": max(2, round(timeout)),
+                "tcp_user_timeout": round(timeout * 1000),
+                **parts,
+            },
+        )
         with self.failures.translated():
             with self._first_connection() as connection:
                 prepare(connection, self.name, schema)
