@@ -164,7 +164,8 @@ class PostgresDatabase:
         with self.failures.translated(), self._connection() as connection:
             _begin_with(connection, IsolationLevel.READ_COMMITTED, read_only=False)
             try:
-                connection.execute("SET LOCAL statement_timeout = 0")
+                for name in ("statement_timeout", "idle_in_transaction_session_timeout"):
+                    connection.execute(sql.SQL("SET LOCAL {} = 0").format(sql.Identifier(name)))
                 yield connection
             finally:
                 connection.rollback()
