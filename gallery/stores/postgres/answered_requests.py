@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 
 from gallery.records.templates import Template
-from gallery.stores.postgres.database import Connection
+from gallery.stores.postgres.connection.database import Connection
 from gallery.stores.postgres.rows import ANSWER, template_of
 
 _ANSWER = f"{ANSWER} AND gallery_id = %(gallery)s AND request_id = %(request)s"

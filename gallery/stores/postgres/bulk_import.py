@@ -10,8 +10,8 @@ from gallery.errors import GalleryExists
 from gallery.records.distinct_pairs import Pair
 from gallery.records.galleries import Gallery
 from gallery.records.templates import StoredFace
+from gallery.stores.postgres.connection.database import Connection, PostgresDatabase
 from gallery.stores.postgres.corrections.distinct_pairs import insert_pairs
-from gallery.stores.postgres.database import Connection, PostgresDatabase
 from gallery.stores.postgres.inserts import (
     add_to_counts,
     embedding_bytes,

@@ -12,7 +12,7 @@ from gallery.records.subjects import Subject
 from gallery.records.templates import Template
 from gallery.stores.base import EnrollmentRequest, EnrollmentState
 from gallery.stores.postgres.answered_requests import answer_of, ask_for_answer
-from gallery.stores.postgres.database import Connection
+from gallery.stores.postgres.connection.database import Connection
 from gallery.stores.postgres.expiry import LIVING_SUBJECT
 from gallery.stores.postgres.inserts import embedding_bytes, subject_values, template_values
 from gallery.stores.postgres.keys import gallery_key_of

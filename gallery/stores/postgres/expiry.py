@@ -10,7 +10,7 @@ from datetime import datetime
 from gallery.records.expired import Expired, PolicyEffect
 from gallery.records.policies import GalleryPolicy
 from gallery.stores.columns import policy_columns
-from gallery.stores.postgres.database import Connection
+from gallery.stores.postgres.connection.database import Connection
 from gallery.stores.postgres.inserts import add_to_counts
 from gallery.times import LATEST, from_microseconds, to_microseconds
 

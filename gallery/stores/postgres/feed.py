@@ -12,8 +12,8 @@ import psycopg
 
 from gallery.errors import GalleryNotFound
 from gallery.stores.feed import ChangesForgotten, GalleryChanges, GalleryRevision, Hold
+from gallery.stores.postgres.connection.database import Connection, PostgresDatabase
 from gallery.stores.postgres.corrections.distinct_pairs import read_pairs
-from gallery.stores.postgres.database import Connection, PostgresDatabase
 from gallery.stores.postgres.expiry import next_expiry
 from gallery.stores.postgres.notes import GALLERY_ITSELF
 from gallery.stores.postgres.rows import find_gallery

@@ -14,7 +14,7 @@ from gallery.records.subjects import Subject
 from gallery.records.templates import Template
 from gallery.stores.base import EnrollmentRequest
 from gallery.stores.columns import expiry_column, policy_columns
-from gallery.stores.postgres.database import Connection
+from gallery.stores.postgres.connection.database import Connection
 from gallery.stores.postgres.keys import contract_key_of
 from gallery.times import to_microseconds
 

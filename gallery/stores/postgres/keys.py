@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gallery.errors import GalleryNotFound
-from gallery.stores.postgres.database import Connection
+from gallery.stores.postgres.connection.database import Connection
 
 NO_KEY = -1
 """The key that no row has."""

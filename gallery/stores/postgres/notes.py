@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gallery.stores.postgres.database import Connection
+from gallery.stores.postgres.connection.database import Connection
 
 GALLERY_ITSELF = ""
 """Stands for the gallery itself among the ids of subjects."""

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 
 from gallery.errors import GalleryNotFound
 from gallery.observations import counts_json
 from gallery.observations.counts_json import InvalidCounts
-from gallery.observations.records import DAY, HOUR, Counts, Observation, start_of, total
+from gallery.observations.records import DAY, HOUR, Counts, Observation, start_of
 from gallery.stores.columns import BadRow
-from gallery.stores.postgres.database import Connection, PostgresDatabase
+from gallery.stores.observation_rows import AT_ONCE, becomes_day, total_of
+from gallery.stores.postgres.connection.database import Connection, PostgresDatabase
 from gallery.stores.postgres.keys import gallery_key_of, locked_gallery_key
 from gallery.times import from_microseconds, microseconds_of, to_microseconds
-
-_AT_ONCE = 16
-"""Observations in one transaction: some milliseconds in which enrolments wait."""
 
 _FIND = """
     SELECT source, start, span, counts FROM observations
@@ -43,7 +41,7 @@ class PostgresObservations:
 
     def __init__(self, database: PostgresDatabase) -> None:
         self._database = database
-        self.at_once = _AT_ONCE
+        self.at_once = AT_ONCE
 
     def add(self, observations: Sequence[Observation]) -> None:
         """See :meth:`gallery.stores.logs.ObservationLog.add`."""
@@ -108,8 +106,7 @@ class PostgresObservations:
                 {"day": day, "gallery": key, "hour": hour, "before": to_microseconds(start_of(days_before, DAY))},
             ).fetchall()
         for source, start in found:
-            first, last = keep_hours.get(source, (from_microseconds(start), from_microseconds(start)))
-            if not first < from_microseconds(start) + DAY or not from_microseconds(start) < last:
+            if becomes_day(source, from_microseconds(start), keep_hours):
                 with self._database.writing() as connection:
                     _join_hours(connection, locked_gallery_key(connection, gallery_id), source, start)
 
@@ -142,7 +139,7 @@ def _add(connection: Connection, gallery_key: int, observation: Observation) -> 
     row = connection.execute(
         "SELECT counts FROM observations WHERE (gallery_key, source, start, span) = (%s, %s, %s, %s)", place
     ).fetchone()
-    _write(connection, place, _total([observation.counts], [] if row is None else [row[0]]))
+    _write(connection, place, total_of([observation.counts], [] if row is None else [row[0]]))
 
 
 def _join_hours(connection: Connection, gallery_key: int, source: str, day: int) -> None:
@@ -153,16 +150,7 @@ def _join_hours(connection: Connection, gallery_key: int, source: str, day: int)
         RETURNING counts""",
         of_day,
     ).fetchall()
-    _write(connection, (gallery_key, source, day, microseconds_of(DAY)), _total([], [data for (data,) in rows]))
-
-
-def _total(counts: Iterable[Counts], stored: Iterable[bytes]) -> Counts:
-    """Add up counts; those that are stored but damaged are lost: they must not keep others from being counted."""
-    summed = list(counts)
-    for data in stored:
-        with suppress(InvalidCounts):
-            summed.append(counts_json.from_bytes(bytes(data)))
-    return total(summed)
+    _write(connection, (gallery_key, source, day, microseconds_of(DAY)), total_of([], [data for (data,) in rows]))
 
 
 def _write(connection: Connection, place: tuple[int, str, int, int], counts: Counts) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from gallery.errors import SubjectNotFound
 from gallery.records.outcomes import GivenAnswer, Outcome, Truth
 from gallery.stores.outcome_rows import KEY_BYTES, SPARE, key_of_outcome, outcome_of, reporter_digest
-from gallery.stores.postgres.database import Connection, PostgresDatabase
+from gallery.stores.postgres.connection.database import Connection, PostgresDatabase
 from gallery.stores.postgres.expiry import LIVING_SUBJECT
 from gallery.stores.postgres.keys import gallery_key_of, locked_gallery_key
 from gallery.stores.postgres.rows import find_subject, subject_key_of

@@ -27,9 +27,9 @@ from gallery.records.templates import EmbeddedTemplates, StoredFace, Template
 from gallery.stores.base import EnrollmentRequest, EnrollmentState
 from gallery.stores.postgres.answered_requests import answer_of, ask_for_answer, requests_of
 from gallery.stores.postgres.bulk_import import PostgresImport
+from gallery.stores.postgres.connection.database import PostgresDatabase
 from gallery.stores.postgres.corrections.change_log import PostgresChangeLog
 from gallery.stores.postgres.corrections.distinct_pairs import delete_pairs, read_pairs, tell_apart
-from gallery.stores.postgres.database import PostgresDatabase
 from gallery.stores.postgres.enrolling import add_template, enrollment_state
 from gallery.stores.postgres.expiry import delete_expired, effect_of, find_expired, has_terms, next_expiry
 from gallery.stores.postgres.feed import PostgresFeed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gallery.stores.postgres.database import PostgresDatabase
+from gallery.stores.postgres.connection.database import PostgresDatabase
 
 _AT_ONCE = 1000
 """Rows that one transaction deletes, without those that go with them."""

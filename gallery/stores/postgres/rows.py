@@ -25,7 +25,7 @@ from gallery.stores.columns import (
     threshold_source_of,
     time_of,
 )
-from gallery.stores.postgres.database import Connection
+from gallery.stores.postgres.connection.database import Connection
 from gallery.stores.postgres.expiry import (
     COUNT_EXPIRED_SUBJECTS,
     COUNT_EXPIRED_TEMPLATES,

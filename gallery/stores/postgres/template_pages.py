@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import Any
 
 from gallery.records.templates import EmbeddedTemplates, StoredFace
-from gallery.stores.postgres.database import Connection
+from gallery.stores.postgres.connection.database import Connection
 from gallery.stores.postgres.expiry import LIVING_SUBJECT
 from gallery.stores.postgres.keys import contract_key_of, searching_contract_key
 from gallery.stores.postgres.rows import (

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 
 from gallery.errors import DatabaseDamaged, GalleryNotFound
 from gallery.observations import counts_json
 from gallery.observations.counts_json import InvalidCounts
-from gallery.observations.records import DAY, HOUR, Counts, Observation, start_of, total
+from gallery.observations.records import DAY, HOUR, Counts, Observation, start_of
+from gallery.stores.observation_rows import AT_ONCE, becomes_day, total_of
 from gallery.stores.sqlite.file.database import SqliteDatabase
 from gallery.stores.sqlite.rows import gallery_key_of
 from gallery.times import from_microseconds, microseconds_of, to_microseconds
-
-_AT_ONCE = 16
-"""Observations in one transaction: some milliseconds in which enrolments wait."""
 
 
 class SqliteObservations:
@@ -28,7 +26,7 @@ class SqliteObservations:
 
     def __init__(self, database: SqliteDatabase) -> None:
         self._database = database
-        self.at_once = _AT_ONCE
+        self.at_once = AT_ONCE
 
     def add(self, observations: Sequence[Observation]) -> None:
         """See :meth:`gallery.stores.logs.ObservationLog.add`."""
@@ -98,8 +96,7 @@ class SqliteObservations:
                 (day, key, hour, to_microseconds(start_of(days_before, DAY))),
             ).fetchall()
         for source, start in found:
-            first, last = keep_hours.get(source, (from_microseconds(start), from_microseconds(start)))
-            if not first < from_microseconds(start) + DAY or not from_microseconds(start) < last:
+            if becomes_day(source, from_microseconds(start), keep_hours):
                 with self._database.writing() as connection:
                     _join_hours(connection, gallery_key_of(connection, gallery_id), source, start)
 
@@ -135,7 +132,7 @@ def _add(connection: sqlite3.Connection, gallery_key: int, observation: Observat
     row = connection.execute(
         "SELECT counts FROM observations WHERE (gallery_key, source, start, span) = (?, ?, ?, ?)", place
     ).fetchone()
-    _write(connection, place, _total([observation.counts], [] if row is None else [row[0]]))
+    _write(connection, place, total_of([observation.counts], [] if row is None else [row[0]]))
 
 
 def _join_hours(connection: sqlite3.Connection, gallery_key: int, source: str, day: int) -> None:
@@ -145,16 +142,7 @@ def _join_hours(connection: sqlite3.Connection, gallery_key: int, source: str, d
     rows = connection.execute(f"SELECT counts FROM observations {where}", of_day).fetchall()  # noqa: S608 - see above
     connection.execute(f"DELETE FROM observations {where}", of_day)  # noqa: S608 - see above
     place = gallery_key, source, day, microseconds_of(DAY)
-    _write(connection, place, _total([], [data for (data,) in rows]))
-
-
-def _total(counts: Iterable[Counts], stored: Iterable[bytes]) -> Counts:
-    """Add up counts; those that are stored but damaged are lost: they must not keep others from being counted."""
-    summed = list(counts)
-    for data in stored:
-        with suppress(InvalidCounts):
-            summed.append(counts_json.from_bytes(data))
-    return total(summed)
+    _write(connection, place, total_of([], [data for (data,) in rows]))
 
 
 def _write(connection: sqlite3.Connection, place: tuple[int, str, int, int], counts: Counts) -> None:

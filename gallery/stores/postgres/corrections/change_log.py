@@ -8,8 +8,8 @@ from typing import Any
 
 from gallery.records.changes import MovedTemplate, Rearrangement, StoredChange
 from gallery.stores.columns import expiry_column
+from gallery.stores.postgres.connection.database import Connection, PostgresDatabase
 from gallery.stores.postgres.corrections.distinct_pairs import delete_pairs, insert_pairs, subject_keys
-from gallery.stores.postgres.database import Connection, PostgresDatabase
 from gallery.stores.postgres.inserts import add_to_counts, insert_subject, update_subject
 from gallery.stores.postgres.keys import gallery_key_of, locked_gallery_key
 from gallery.stores.postgres.notes import GALLERY_ITSELF, note_change

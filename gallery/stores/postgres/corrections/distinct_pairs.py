@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 
 from gallery.errors import TooManyDistinctPairs
 from gallery.records.distinct_pairs import Pair, ordered
-from gallery.stores.postgres.database import Connection
+from gallery.stores.postgres.connection.database import Connection
 from gallery.stores.postgres.expiry import LIVING_SUBJECT
 
 _PAIRS = f"""

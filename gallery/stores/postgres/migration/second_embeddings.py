@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gallery.records.templates import EmbeddedTemplates, StoredFace
-from gallery.stores.postgres.database import PostgresDatabase
+from gallery.stores.postgres.connection.database import PostgresDatabase
 from gallery.stores.postgres.expiry import LIVING_SUBJECT, LIVING_TEMPLATE
 from gallery.stores.postgres.inserts import embedding_bytes
 from gallery.stores.postgres.keys import contract_key_of, gallery_key_of, locked_gallery_key, model_key_of

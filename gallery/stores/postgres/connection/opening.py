@@ -8,7 +8,7 @@ import psycopg
 from psycopg import sql
 
 from gallery.errors import SchemaTooNew, StorageUnavailable
-from gallery.stores.postgres.schema import MIGRATIONS
+from gallery.stores.postgres.connection.schema import MIGRATIONS
 
 OLDEST_SERVER = 130000
 """The oldest version of PostgreSQL, as ``server_version`` of libpq has it."""

@@ -14,8 +14,8 @@ from psycopg.pq import TransactionStatus
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from gallery.errors import StorageUnavailable
-from gallery.stores.postgres.failures import Failures
-from gallery.stores.postgres.opening import prepare
+from gallery.stores.postgres.connection.failures import Failures
+from gallery.stores.postgres.connection.opening import prepare
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
