@@ -165,10 +165,7 @@ class MemoryIndex:
         """Return the rows of subjects whose templates are not theirs, and the ids of the templates that are."""
         subjects = self._snapshot.subjects
         by_number = {number: each for each in subject_ids if (number := subjects.number(each)) is not None}
-        # One entry more, for dead rows: their number is -1.
-        is_wanted = np.zeros(len(subjects) + 1, np.bool_)
-        is_wanted[list(by_number)] = True
-        rows = np.flatnonzero(is_wanted[segment.subjects[: segment.count]])
+        rows = segment.rows_of_all(list(by_number), len(subjects))
         ids = [each.decode() for each in segment.template_ids[rows].tolist()]
         owned = [owners.get(each) == by_number[int(segment.subjects[row])] for each, row in zip(ids, rows, strict=True)]
         return rows[~np.array(owned, np.bool_)], {each for each, is_owned in zip(ids, owned, strict=True) if is_owned}

@@ -17,6 +17,8 @@ DEAD = -1
 _LEVELS = np.iinfo(np.int16).max
 _ID_BYTES = 36
 """Length of a template id, the text of a UUID."""
+_FEW = 4
+"""So many subjects are looked for one by one."""
 _BLOCK = 1024
 
 Vectors: TypeAlias = "NDArray[np.float32] | NDArray[np.int16]"
@@ -120,6 +122,17 @@ class Segment:
     def rows_of(self, subject: int) -> NDArray[np.intp]:
         """Return the rows of a subject number."""
         return np.flatnonzero(self.subjects[: self.count] == subject)
+
+    def rows_of_all(self, subjects: Sequence[int], most: int) -> NDArray[np.intp]:
+        """Return the rows of some of the subject numbers below ``most``; costs nothing for none, and little for few."""
+        numbers = self.subjects[: self.count]
+        if len(subjects) <= _FEW:
+            found = [np.flatnonzero(numbers == subject) for subject in subjects]
+            return np.sort(np.concatenate(found)) if found else np.empty(0, np.intp)
+        # One entry more, for dead rows: their number is -1.
+        is_wanted = np.zeros(most + 1, np.bool_)
+        is_wanted[list(subjects)] = True
+        return np.flatnonzero(is_wanted[numbers])
 
     def values(self, rows: NDArray[np.intp] | slice) -> NDArray[np.float32]:
         """Return the vectors of rows, as they were added or nearly so."""
