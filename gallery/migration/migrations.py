@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -416,8 +417,12 @@ class Migrations:
         self, opened: OpenGallery, gallery: Gallery, model: ModelVersion, *, allow_missing: bool
     ) -> None:
         self.need_loaded(gallery, model.contract)
-        # The index knows at once; the store would have to look at every template.
-        if allow_missing or len(opened.index_for(model.contract)) >= gallery.template_count:
+        if allow_missing:
+            return
+        # An index in memory knows at once; a store would have to look at every template. A store's own index may lack
+        # what other servers have just written.
+        is_in_memory = math.isinf(opened.fresh_until)
+        if is_in_memory and len(opened.index_for(model.contract)) >= gallery.template_count:
             return
         if missing := sum(self._store.second_embeddings.count_missing(gallery.gallery_id, model.contract)):
             raise MigrationIncomplete(gallery.gallery_id, model.called, missing)

@@ -78,11 +78,11 @@ class GalleryLocator:
         others = self._collections.find_templates(migration.other_model(contract).contract)
         return GalleryLocation(row, row["gallery"], contract, templates, migration, others)
 
-    def count_templates(self, location: GalleryLocation, where: str = "") -> int:
+    def count_templates(self, location: GalleryLocation, where: str = "", *, strong: bool = False) -> int:
         """Count the templates of a gallery that have not expired, or those of them that match an expression."""
         living = self.expiry.templates(location)
         asked = f"{living} and ({where})" if where else living
-        count = self.count_rows(location, asked)
+        count = self.count_rows(location, asked, strong=strong)
         if location.listed and self._collections.has_expiry:
             expired = self._milvus.query(
                 self._collections.subjects, self.expiry.expired_subjects(location), ("subject",)
@@ -99,9 +99,9 @@ class GalleryLocator:
             for start in range(0, len(subject_ids), _SUBJECTS_AT_ONCE)
         )
 
-    def count_rows(self, location: GalleryLocation, where: str) -> int:
+    def count_rows(self, location: GalleryLocation, where: str, *, strong: bool = False) -> int:
         """Count the templates that match an expression, each of them once."""
-        return sum(self._milvus.count(each, f"{where}{once}") for each, once in location.counted)
+        return sum(self._milvus.count(each, f"{where}{once}", strong=strong) for each, once in location.counted)
 
     def count_subjects(self, location: GalleryLocation, *, strong: bool = False) -> int:
         """Count the subjects of a gallery that have not expired."""

@@ -95,13 +95,14 @@ class MilvusSecondEmbeddings:
     def count_missing(self, gallery_id: str, contract: str) -> tuple[int, int]:
         """See :meth:`gallery.stores.base.SecondEmbeddings.count_missing`.
 
-        What an enrolment that died left without a subject is counted until :meth:`missing` meets it.
+        It includes what other servers have just written: a switch goes by it. What an enrolment that died left without
+        a subject is counted until :meth:`missing` meets it.
         """
         location = self._locator.find(gallery_id)
         having, _ = _sides(location, contract)
         with_crop, without = (
-            self._locator.count_templates(location, where)
-            - (0 if having is None else self._locator.count_templates(having, where))
+            self._locator.count_templates(location, where, strong=True)
+            - (0 if having is None else self._locator.count_templates(having, where, strong=True))
             for where in ("has_crop == true", "has_crop == false")
         )
         # Templates may have got one between the two counts.

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from facet.benchmarks.galleries.milvus.milvus_server import MilvusServer
-from gallery.errors import ContractMismatch, EtagMismatch, NoMigration, StorageBusy
+from gallery.errors import ContractMismatch, EtagMismatch, MigrationIncomplete, NoMigration, StorageBusy
 from gallery.galleries import Galleries
 from gallery.records.galleries import GalleryChange
 from gallery.records.subjects import Subject
@@ -327,6 +327,30 @@ def test_two_servers_that_add_at_once_double_nothing_and_keep_nothing_that_a_thi
         work(one)  # what the third one moved
         until(is_settled, "a row is there twice, or left over")
         assert in_both(one, here) == ["s3"] * 4 + ["s5"] * 2 + ["s7"] * 2
+
+
+def test_a_switch_sees_what_another_server_has_just_enrolled_without_the_new_model(
+    milvus_server: MilvusServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The counts that are at hand agree: the other server has deleted a template that had both embeddings."""
+    monkeypatch.setattr("gallery.stores.milvus.locating.locator.CACHE_SECONDS", 3600.0)  # it all happens in a second
+    with ExitStack() as opened:
+        one, other = (
+            opened.enter_context(closing(MilvusStore(milvus_server.uri, token=milvus_server.token, prefix="switching")))
+            for _ in range(2)
+        )
+        galleries = server(one)
+        here = begun(galleries)
+        add_missing(one, here)
+        galleries.search(here, FACES[:1], top_k=1, contract=NEW.contract)
+        without_new = Galleries(other, contract=OLD.contract, dimension=DIMENSION, max_templates_per_subject=10)
+        without_new.enroll(here, "dan", face(FACES[4], picture="4"))
+        without_new.delete_subject(here, "bob")
+        with pytest.raises(MigrationIncomplete):
+            galleries.migrations.switch(here, allow_default_threshold=True)
+        assert galleries.search_contract(here) == OLD.contract
+        add_missing(one, here)
+        assert galleries.migrations.switch(here, allow_default_threshold=True).contract == NEW.contract
 
 
 def test_two_servers_that_begin_a_migration_begin_one(store: MilvusStore, here: str) -> None:
