@@ -461,5 +461,5 @@ class Corrections:
 
 
 def _id_of(pair: Pair) -> str:
-    """Ids have no control characters, so pairs are in the order of these."""
-    return "\0".join(pair)
+    """Ids have no control characters, so pairs are in the order of these. A NUL would be refused in a page token."""
+    return "\1".join(pair)
