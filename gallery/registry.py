@@ -199,12 +199,15 @@ class GalleryRegistry:
         gallery = self._store.gallery(opened.gallery_id)
         if gallery.create_time != opened.create_time:
             raise GalleryNotFound(opened.gallery_id)
+        # Before anything is loaded: what expires meanwhile leaves the index when it is next used.
+        next_expiry = self._store.next_expiry(opened.gallery_id)
         settings = SearchSettings.of(gallery)
         indexes = {
             contract: self._index(opened, gallery, contract, dimension)
             for contract, dimension in self._dimensions(settings).items()
         }
-        opened.next_expiry = self._store.next_expiry(opened.gallery_id)
+        with opened.expiry_lock:
+            opened.next_expiry = next_expiry
         opened.distinct = DistinctPairs(self._store.distinct_pairs(opened.gallery_id))
         opened.indexes = indexes
         self.show(opened, gallery)

@@ -43,9 +43,10 @@ def _apply(registry: GalleryRegistry, opened: OpenGallery, changes: GalleryChang
     if changes.subject_ids:
         for contract, index in opened.indexes.items():
             index.replace_subjects(changes.subject_ids, changes.templates.get(contract, _NONE))
-    # The earlier one may be due: what expired then is still in the index.
-    expiries = [each for each in (opened.next_expiry, changes.next_expiry) if each is not None]
-    opened.next_expiry = min(expiries, default=None)
+    with opened.expiry_lock:
+        # The earlier one may be due: what expired then is still in the index.
+        expiries = [each for each in (opened.next_expiry, changes.next_expiry) if each is not None]
+        opened.next_expiry = min(expiries, default=None)
     if changes.distinct is not None:
         opened.distinct = DistinctPairs(changes.distinct)
     if changes.gallery is not None:

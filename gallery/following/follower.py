@@ -5,14 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from gallery.errors import GalleryNotFound, StorageAway, StorageError
 from gallery.following.catching_up import catch_up
 from gallery.log import SILENT, Log
 from gallery.open_gallery import OpenGallery
 from gallery.registry import GalleryRegistry
-from gallery.stores.feed import ChangeFeed
+from gallery.stores.feed import ChangeFeed, GalleryRevision
 
 POLL_SECONDS = 1.0
 """How long it waits for word of a change before it looks for one."""
@@ -62,10 +62,12 @@ class Follower:
     def follow(self) -> bool:
         """Apply what has changed up to now; return whether all of it was applied.
 
+        A gallery that cannot be read does not keep the others from being followed.
+
         Raises:
-            StorageError: the store cannot be read.
+            StorageError: the store, or a gallery of it, cannot be read.
         """
-        is_current = True
+        is_current, failure = True, None
         before = self._registry.opened()
         revisions = self._feed.revisions()
         for gallery in before:
@@ -73,18 +75,16 @@ class Follower:
             if stored_now is None or stored_now.create_time != gallery.create_time:
                 self._registry.close(gallery)
         for gallery_id, stored in revisions.items():
-            with suppress(GalleryNotFound):
-                opened = self._registry.find(gallery_id)
-                if opened.stored_revision >= stored.revision:
-                    continue
-                # Whoever changes the gallery here has caught up first.
-                if not opened.change_lock.acquire(blocking=False):
-                    is_current = False
-                    continue
-                try:
-                    catch_up(self._registry, self._feed, opened)
-                finally:
-                    opened.change_lock.release()
+            try:
+                is_current &= self._follow(gallery_id, stored)
+            except GalleryNotFound:
+                continue  # the next look finds that out, too
+            except StorageAway:
+                raise
+            except StorageError as error:
+                failure = error
+        if failure is not None:
+            raise failure
         return is_current
 
     def close(self) -> None:
@@ -105,7 +105,7 @@ class Follower:
             GalleryNotFound: it was deleted, or replaced by another one of its id.
             StorageError: the store cannot be read, or another server holds the gallery for too long.
         """
-        if self._failure is not None:
+        if isinstance(self._failure, StorageAway):
             # Whoever waits for a store that is away keeps a thread from searching.
             raise StorageAway(str(self._failure))
         with self._feed.exclusive(opened.gallery_id) as hold:
@@ -114,6 +114,19 @@ class Follower:
         # The indexes have what this thread has written, and nobody else wrote in the meantime.
         if hold.revision is not None:
             opened.stored_revision = hold.revision
+
+    def _follow(self, gallery_id: str, stored: GalleryRevision) -> bool:
+        """Bring a gallery up to date, unless this server is changing it: whoever does has caught up first."""
+        opened = self._registry.find(gallery_id)
+        if opened.stored_revision == stored.revision:
+            return True
+        if not opened.change_lock.acquire(blocking=False):
+            return False
+        try:
+            catch_up(self._registry, self._feed, opened)
+        finally:
+            opened.change_lock.release()
+        return True
 
     def _run(self) -> None:
         pruned_at = time.monotonic()

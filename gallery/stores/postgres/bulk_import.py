@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from typing import Any
 
+from psycopg import errors
+
 from gallery.errors import GalleryExists
 from gallery.records.distinct_pairs import Pair
 from gallery.records.galleries import Gallery
@@ -106,7 +108,11 @@ class PostgresImport:
         moment = to_microseconds(self._clock())
         with self._closing, self._database.failures.translated():
             self._is_finished = True
-            if not show_gallery(self._connection, self._key, self._gallery_id):
+            try:
+                is_shown = show_gallery(self._connection, self._key, self._gallery_id)
+            except errors.UniqueViolation as error:  # another one of its id was committed a moment ago
+                raise GalleryExists(self._gallery_id) from error
+            if not is_shown:
                 raise GalleryExists(self._gallery_id)
             note_change(self._connection, self._gallery_id, moment)
             gallery = find_gallery(self._connection, self._gallery_id, moment)

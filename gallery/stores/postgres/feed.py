@@ -85,7 +85,8 @@ class PostgresFeed:
             key, revision, start, create_time, *contracts = row
             if after == revision:
                 return None
-            if after < start:
+            # It has gone back if a standby was promoted that lacked the last transactions.
+            if not start <= after <= revision:
                 raise ChangesForgotten
             noted = frozenset(each for (each,) in connection.execute(_NOTED, (key, after)))
             subject_ids = noted - {GALLERY_ITSELF}

@@ -57,7 +57,7 @@ class GalleryConfig(Section):
     """Schema with the tables in PostgreSQL, created if missing. Servers with the same schema share galleries."""
     postgres_connections: int = Field(8, ge=2, le=1000)
     """Most connections of this server to PostgreSQL, besides one that listens for changes. Each change of a gallery
-    takes one while it is made."""
+    takes one while it is made, and each import until it ends: have several more than gallery.max_transfers."""
     postgres_timeout_seconds: float = Field(10.0, gt=0, le=600)
     """Timeout of connecting to PostgreSQL, of waiting for a lock, and of a statement, seconds."""
     milvus_uri: str = ""

@@ -22,6 +22,8 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 _RECONNECT_SECONDS = 2.0
 _WAIT_SECONDS = 2.0
 """The longest time that a transaction waits for a connection."""
+_LOCK_SHARE = 0.8
+"""How long a statement waits for a lock, as a share of the time that it may take."""
 _AWAY_SECONDS = 0.2
 """The same, if the one before it waited in vain."""
 _NO_CONNECTION_STRING = (
@@ -156,7 +158,9 @@ class PostgresDatabase:
 
     @contextmanager
     def importing(self) -> Iterator[Connection]:
-        """Give a connection for one long transaction, without time-outs; it is rolled back unless it was committed.
+        """Give a connection for one long transaction; it is rolled back unless it was committed.
+
+        Its statements, and the time between them, may take as long as they do.
 
         Raises:
             StorageError: the database cannot be written.
@@ -243,7 +247,8 @@ class PostgresDatabase:
     def _configure(self, connection: Connection) -> None:
         """Prepare a new connection."""
         milliseconds = round(self._timeout * 1000)
-        timeouts = {"statement_timeout": milliseconds, "lock_timeout": milliseconds}
+        # The shorter one, so that a lock which others hold is told from a statement that is slow.
+        timeouts = {"statement_timeout": milliseconds, "lock_timeout": round(_LOCK_SHARE * milliseconds)}
         for name, value in {"search_path": self.schema, **timeouts, **_PLANNING}.items():
             connection.execute(sql.SQL("SET {} = {}").format(sql.Identifier(name), sql.Literal(value)))
         # What was acknowledged must be on disk; a server that waits for its replicas goes on doing so.

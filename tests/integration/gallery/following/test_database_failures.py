@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from facet.benchmarks.galleries.postgres.postgres_server import PostgresServer
-from gallery.errors import ContractMismatch, StorageError
+from gallery.errors import ContractMismatch, StorageBusy, StorageError
 from gallery.galleries import Galleries
 from gallery.stores.postgres.postgres_store import PostgresStore
 from tests.integration.gallery.following.conftest import Open
-from tests.unit.gallery.samples import CONTRACT, DIMENSION, axis, face
+from tests.unit.gallery.samples import CONTRACT, DIMENSION, axis, best_match, face
 from tests.waiting import until
 
 CLIENTS = 4
@@ -73,6 +73,64 @@ def subjects(server: Galleries) -> set[str]:
     """Return whom a search finds, if it takes everybody."""
     (found,) = server.search("g", axis(0)[None], top_k=10_000)
     return {each.subject_id for each in found.candidates}
+
+
+def execute(galleries: Galleries, *statements: str) -> None:
+    """Change the database behind the back of the servers."""
+    store: PostgresStore = galleries._store  # type: ignore[assignment]
+    with store.database.writing() as connection:
+        for statement in statements:
+            connection.execute(statement.encode())
+
+
+def test_a_gallery_that_cannot_be_read_keeps_no_other_from_being_followed_or_changed(
+    servers: tuple[Galleries, Galleries],
+) -> None:
+    one, other = servers
+    one.create_gallery("h", display_name="", threshold=0.5)
+    one.enroll("g", "ann", face(axis(1)))
+    until(lambda: subjects(other) == {"ann"})
+    execute(
+        one,
+        "UPDATE embeddings SET embedding = '\\x00'",
+        "UPDATE galleries SET revision = revision + 1 WHERE gallery_id = 'g'",
+        "INSERT INTO feed SELECT key, revision, 'ann', 0 FROM galleries WHERE gallery_id = 'g'",
+    )
+    until(lambda: other.follower is not None and other.follower.failure is not None, "nobody noticed")
+    one.enroll("h", "bob", face(axis(2)))
+    until(lambda: best_match(other, axis(2), "h") == "bob", "the other gallery is not followed")
+    other.enroll("h", "cid", face(axis(3)))
+    with pytest.raises(StorageError):
+        other.enroll("g", "dan", face(axis(4)))
+
+
+def test_a_database_that_has_lost_its_last_transactions_is_loaded_anew(servers: tuple[Galleries, Galleries]) -> None:
+    """As when a standby is promoted that lacked them."""
+    one, other = servers
+    one.enroll("g", "ann", face(axis(1)))
+    one.enroll("g", "bob", face(axis(2)))
+    until(lambda: subjects(other) == {"ann", "bob"})
+    execute(
+        one,
+        "DELETE FROM subjects WHERE subject_id = 'bob'",
+        "DELETE FROM feed WHERE subject_id = 'bob'",
+        "UPDATE galleries SET revision = revision - 1, subject_count = 1, template_count = 1",
+    )
+    for server in servers:
+        until(lambda server=server: subjects(server) == {"ann"}, "a person who is not stored is found")  # type: ignore[misc]
+
+
+def test_a_gallery_that_another_server_holds_for_too_long_is_busy(
+    servers: tuple[Galleries, Galleries], postgres_server: PostgresServer
+) -> None:
+    one, _ = servers
+    store: PostgresStore = one._store  # type: ignore[assignment]
+    impatient = PostgresStore(postgres_server.url, schema=store.database.schema, timeout=1)
+    with store.feed.exclusive("g"), ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(lambda: impatient.feed.exclusive("g").__enter__())
+        with pytest.raises(StorageBusy):
+            waiting.result()
+    impatient.close()
 
 
 def test_a_server_with_another_model_refuses_the_galleries_and_says_why(
