@@ -17,6 +17,7 @@ from gallery.records.galleries import Gallery
 from gallery.records.identifications import Identification
 from gallery.records.migrations import Migration
 from gallery.records.policies import GalleryPolicy
+from gallery.stores.feed import FIRST, Revision
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,8 @@ class OpenGallery:
         distinct: the subjects that were told apart; replaced as a whole, like the settings.
         expiries: how often something has left the index because it had expired.
         changes: the number of changes made by this process, and of changes of others that it has followed.
-        stored_revision: the indexes have everything that the store had at this revision; 0 if it has no feed.
+        stored_revision: the indexes have everything that the store had at this revision; the first one if it has no
+            feed.
         answer_key: seals the ids of its answers; ``None`` before it is needed.
         change_lock: held by a thread that changes the gallery.
         show_lock: held while the settings are replaced.
@@ -116,7 +118,7 @@ class OpenGallery:
     distinct: DistinctPairs = NO_PAIRS
     expiries: int = 0
     changes: int = 0
-    stored_revision: int = 0
+    stored_revision: Revision = FIRST
     answer_key: bytes | None = None
     change_lock: threading.Lock = field(default_factory=threading.Lock)
     show_lock: threading.RLock = field(default_factory=threading.RLock)

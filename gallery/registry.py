@@ -20,6 +20,7 @@ from gallery.records.galleries import Gallery
 from gallery.records.migrations import Migration
 from gallery.search_pool import SearchPool
 from gallery.stores.base import Store
+from gallery.stores.feed import FIRST, Revision
 from gallery.times import Clock, now
 
 REFRESH_SECONDS = 1.0
@@ -214,9 +215,9 @@ class GalleryRegistry:
         opened.stored_revision = revision
         opened.changes += 1
 
-    def _stored_revision(self, gallery_id: str) -> int:
+    def _stored_revision(self, gallery_id: str) -> Revision:
         """Return the revision of a gallery; whoever loads it later has at least what it had then."""
-        return 0 if self._store.feed is None else self._store.feed.revision(gallery_id).revision
+        return FIRST if self._store.feed is None else self._store.feed.revision(gallery_id).revision
 
     def indexes_to_fill(self, gallery: Gallery) -> Mapping[str, MemoryIndex] | None:
         """Make the indexes of a gallery that is being imported; ``None`` if the store keeps its own."""
@@ -228,7 +229,7 @@ class GalleryRegistry:
     def add(self, gallery: Gallery, filled: Mapping[str, MemoryIndex] | None = None) -> OpenGallery:
         """Open a gallery of the store; its templates are loaded unless indexes are filled already."""
         # A filled index has what the gallery was created with; what has changed since then is applied later.
-        revision = self._stored_revision(gallery.gallery_id) if filled is None else 0
+        revision = self._stored_revision(gallery.gallery_id) if filled is None else FIRST
         # What has expired in a filled index leaves it when it is first used.
         next_expiry = self._store.next_expiry(gallery.gallery_id) if filled is None else self.clock()
         opened = OpenGallery(

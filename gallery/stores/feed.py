@@ -14,16 +14,33 @@ from gallery.records.templates import EmbeddedTemplates
 
 
 @dataclass(frozen=True, slots=True)
-class GalleryRevision:
+class Revision:
     """How far a gallery has changed.
 
     Attributes:
+        number: rises with every change that a search may notice.
+        token: distinguishes it from another change of that number, if a store has lost one in a failover.
+    """
+
+    number: int
+    token: str
+
+
+FIRST = Revision(0, "")
+"""How a gallery is created, whatever its token is."""
+
+
+@dataclass(frozen=True, slots=True)
+class GalleryRevision:
+    """How far a gallery has changed that has this id now.
+
+    Attributes:
         create_time: distinguishes it from a later gallery with the same id.
-        revision: rises with every change that a search may notice.
+        revision: the revision.
     """
 
     create_time: datetime
-    revision: int
+    revision: Revision
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +59,7 @@ class GalleryChanges:
     """
 
     create_time: datetime
-    revision: int
+    revision: Revision
     gallery: Gallery | None
     distinct: frozenset[Pair] | None
     next_expiry: datetime | None
@@ -63,7 +80,7 @@ class Hold:
         revision: the gallery's revision when the hold ended; ``None`` before, or if it is not known.
     """
 
-    revision: int | None = None
+    revision: Revision | None = None
 
 
 class ChangeFeed(Protocol):
@@ -82,11 +99,11 @@ class ChangeFeed(Protocol):
             GalleryNotFound: it does not exist.
         """
 
-    def changes(self, gallery_id: str, *, after: int) -> GalleryChanges | None:
+    def changes(self, gallery_id: str, *, after: Revision) -> GalleryChanges | None:
         """Return what has changed in a gallery after a revision; ``None`` if nothing has.
 
         Raises:
-            ChangesForgotten: that is not known any more.
+            ChangesForgotten: that is not known any more, or the store has lost the revision.
             GalleryNotFound: it does not exist.
         """
 

@@ -15,7 +15,6 @@ from gallery.records.templates import StoredFace
 from gallery.stores.postgres.connection.database import Connection, PostgresDatabase
 from gallery.stores.postgres.corrections.distinct_pairs import insert_pairs
 from gallery.stores.postgres.inserts import (
-    add_to_counts,
     embedding_bytes,
     insert_gallery,
     show_gallery,
@@ -68,6 +67,7 @@ class PostgresImport:
         self._clock = clock
         self._models: dict[str, int | None] = {}
         self._subjects: dict[str, int] = {}
+        self._templates = 0
         self._is_finished = False
         with database.writing() as connection:
             # Not in the transaction of the import: others who need the same new keys would wait for its end.
@@ -93,8 +93,7 @@ class PostgresImport:
             rows = self._connection.execute(_KEYS_OF_SUBJECTS, (self._key, list(new)))
             self._subjects |= {str(subject_id): int(key) for subject_id, key in rows}
             self._add_templates([face for face in faces if face.template is not None])
-            templates = sum(face.template is not None for face in faces)
-            add_to_counts(self._connection, self._key, subjects=len(new), templates=templates)
+            self._templates += sum(face.template is not None for face in faces)
 
     def add_distinct(self, pairs: Sequence[Pair]) -> None:
         """See :meth:`gallery.stores.base.GalleryImport.add_distinct`."""
@@ -114,7 +113,8 @@ class PostgresImport:
                 raise GalleryExists(self._gallery_id) from error
             if not is_shown:
                 raise GalleryExists(self._gallery_id)
-            note_change(self._connection, self._gallery_id, moment)
+            subjects, templates = len(self._subjects), self._templates
+            note_change(self._connection, self._key, moment, subjects=subjects, templates=templates)
             gallery = find_gallery(self._connection, self._gallery_id, moment)
             self._connection.commit()
             return gallery

@@ -31,19 +31,18 @@ _DELETE_EXPIRED = f"""
         WHERE galleries.key = subjects.gallery_key AND gallery_id = %(gallery)s AND NOT is_hidden
             AND subject_id = %(subject)s AND NOT {LIVING_SUBJECT}
         RETURNING subjects.key, subjects.gallery_key
-    )
-    UPDATE galleries SET subject_count = subject_count - 1,
-        template_count = template_count - (SELECT COUNT(*) FROM templates WHERE subject_key = gone.key)
-    FROM gone WHERE galleries.key = gone.gallery_key
-"""  # noqa: S608 - only the constant above is inserted, as below
+    ), changed AS (
+        SELECT gallery_key AS key, -1 AS subjects,
+            -(SELECT COUNT(*) FROM templates WHERE subject_key = gone.key) AS templates
+        FROM gone
+    ), {NOTED}
+"""  # noqa: S608 - only the constants above are inserted, as below
 # Only a digest that is new may take a key: a conflict would use one up, and there are not enough for every enrolment.
 _ADD_MODELS = """
     INSERT INTO models (sha256) SELECT DISTINCT sha256 FROM unnest(%(models)s::TEXT[]) AS sha256
     WHERE sha256 != '' AND NOT EXISTS (SELECT FROM models WHERE models.sha256 = sha256.sha256)
     ON CONFLICT DO NOTHING
 """
-# The row of the gallery is changed once: while a long transaction reads, such as a backup, each of its versions stays,
-# and every enrolment looks through them.
 _ADD_TEMPLATE = f"""
     WITH gallery AS (
         SELECT key, contract_key, other_key FROM galleries
@@ -77,10 +76,7 @@ _ADD_TEMPLATE = f"""
         ON CONFLICT (gallery_key, request_id) DO UPDATE
             SET digest = EXCLUDED.digest, template_key = EXCLUDED.template_key
     ), changed AS (
-        UPDATE galleries SET revision = revision + 1, template_count = template_count + 1,
-            subject_count = subject_count + (SELECT COUNT(*) FROM created)
-        FROM added WHERE galleries.key = added.gallery_key
-        RETURNING galleries.key, revision
+        SELECT gallery_key AS key, (SELECT COUNT(*) FROM created) AS subjects, 1 AS templates FROM added
     ), {NOTED}
 """  # noqa: S608
 _ADD_TO_SUBJECT = _ADD_TEMPLATE.format(created="SELECT key FROM subjects WHERE FALSE")
@@ -146,9 +142,9 @@ def add_template(
         whether it was added. If not, nothing was changed: the gallery or the subject does not exist, or another
         contract searches.
     """
-    wanted = {"gallery": template.gallery_id, "subject": template.subject_id, "now": now}
+    subject_id = template.subject_id
+    wanted = {"gallery": template.gallery_id, "subject": subject_id, "subjects": [subject_id], "now": now}
     values = {
-        "subjects": [template.subject_id],
         "contract": contract,
         "face_model": template.face_model,
         "embedding_model": template.embedding_model,

@@ -11,7 +11,7 @@ from gallery.records.expired import Expired, PolicyEffect
 from gallery.records.policies import GalleryPolicy
 from gallery.stores.columns import policy_columns
 from gallery.stores.postgres.connection.database import Connection
-from gallery.stores.postgres.inserts import add_to_counts
+from gallery.stores.postgres.notes import note_change
 from gallery.times import LATEST, from_microseconds, to_microseconds
 
 _SUBJECT_SINCE = "GREATEST(subjects.create_time, COALESCE(subjects.consent_time, subjects.create_time))"
@@ -131,14 +131,15 @@ def has_terms(connection: Connection, gallery_key: int) -> bool:
     return row is not None and bool(row[0])
 
 
-def delete_expired(connection: Connection, gallery_key: int, expired: Expired) -> None:
+def delete_expired(connection: Connection, gallery_key: int, expired: Expired, now: int) -> None:
     """Delete expired subjects with all their templates, and expired templates; those that are gone are left out."""
     subjects = list(expired.subject_ids)
     templates = [template_id for _, template_id in expired.templates]
     deleted = connection.execute(_DELETE_TEMPLATES, (gallery_key, templates)).rowcount
     deleted += connection.execute(_DELETE_TEMPLATES_OF_SUBJECTS, (gallery_key, subjects)).rowcount
     gone = connection.execute(_DELETE_SUBJECTS, (gallery_key, subjects)).rowcount
-    add_to_counts(connection, gallery_key, subjects=-gone, templates=-deleted)
+    changed = (*expired.subject_ids, *(subject_id for subject_id, _ in expired.templates))
+    note_change(connection, gallery_key, now, changed, subjects=-gone, templates=-deleted)
 
 
 def effect_of(connection: Connection, gallery_key: int, policy: GalleryPolicy, now: int) -> PolicyEffect:

@@ -11,43 +11,53 @@ from datetime import timedelta
 import psycopg
 
 from gallery.errors import GalleryNotFound
-from gallery.stores.feed import ChangesForgotten, GalleryChanges, GalleryRevision, Hold
+from gallery.stores.feed import FIRST, ChangesForgotten, GalleryChanges, GalleryRevision, Hold, Revision
 from gallery.stores.postgres.connection.database import Connection, PostgresDatabase
 from gallery.stores.postgres.corrections.distinct_pairs import read_pairs
 from gallery.stores.postgres.expiry import next_expiry
-from gallery.stores.postgres.notes import GALLERY_ITSELF
+from gallery.stores.postgres.notes import GALLERY_ITSELF, LATEST
 from gallery.stores.postgres.rows import find_gallery
 from gallery.stores.postgres.template_pages import embedded_of_subjects, living_subjects
 from gallery.times import Clock, from_microseconds, microseconds_of, to_microseconds
 
 KEEP_CHANGES = timedelta(minutes=10)
 """How long a server may be away and still read only what has changed. Then it loads the galleries anew."""
-_REVISION = "SELECT revision FROM galleries WHERE gallery_id = %s AND NOT is_hidden"
-_STATE = """
-    SELECT galleries.key, revision, feed_start, create_time, own.contract, other.contract
-    FROM galleries JOIN contracts AS own ON own.key = contract_key LEFT JOIN contracts AS other ON other.key = other_key
+_REVISIONS = f"""
+    SELECT gallery_id, create_time, revision, token::TEXT FROM galleries CROSS JOIN LATERAL {LATEST} AS latest
+    WHERE NOT is_hidden
+"""  # noqa: S608 - only the constant above is inserted, as below
+_REVISION = f"{_REVISIONS} AND gallery_id = %s"
+_STATE = f"""
+    SELECT galleries.key, create_time, revision, token::TEXT, own.contract, other.contract
+    FROM galleries CROSS JOIN LATERAL {LATEST} AS latest
+        JOIN contracts AS own ON own.key = contract_key LEFT JOIN contracts AS other ON other.key = other_key
     WHERE gallery_id = %s AND NOT is_hidden
+"""  # noqa: S608
+_SINCE = """
+    SELECT revision, token::TEXT, subject_ids FROM revisions WHERE gallery_key = %s AND revision >= %s
+    ORDER BY revision
 """
-_NOTED = "SELECT DISTINCT subject_id FROM feed WHERE gallery_key = %s AND revision > %s"
 _SLICE_SECONDS = 0.2
 """How soon it ends to wait when it is told to."""
-_PRUNE = b"""
-    WITH old AS (
-        DELETE FROM feed WHERE time < %(until)s
-            AND gallery_key IN (SELECT key FROM galleries FOR NO KEY UPDATE SKIP LOCKED)
-        RETURNING gallery_key, revision
+# The last revision of a gallery stays for its number, its token and the counts; whom it was about is forgotten.
+_PRUNE = """
+    WITH last AS (
+        SELECT gallery_key, max(revision) AS revision FROM revisions WHERE time < %(until)s GROUP BY gallery_key
+    ), forgotten AS (
+        UPDATE revisions SET subject_ids = NULL FROM last
+        WHERE revisions.gallery_key = last.gallery_key AND revisions.revision = last.revision
+            AND subject_ids IS NOT NULL
     )
-    UPDATE galleries SET feed_start = GREATEST(feed_start, last.revision)
-    FROM (SELECT gallery_key, max(revision) AS revision FROM old GROUP BY gallery_key) AS last
-    WHERE key = last.gallery_key
+    DELETE FROM revisions USING last
+    WHERE revisions.gallery_key = last.gallery_key AND revisions.revision < last.revision
 """
 
 
 class PostgresFeed:
     """See :class:`gallery.stores.feed.ChangeFeed`.
 
-    A gallery's revision is raised while its row is locked, so revisions are in the order in which their transactions
-    commit. The feed names subjects. Whoever reads it reads them as they are now.
+    Revisions are added while the gallery is locked, so they are in the order in which their transactions commit. They
+    name subjects. Whoever reads them reads the subjects as they are now.
 
     Args:
         database: the open database.
@@ -63,32 +73,27 @@ class PostgresFeed:
     def revisions(self) -> dict[str, GalleryRevision]:
         """See :meth:`gallery.stores.feed.ChangeFeed.revisions`."""
         with self._database.reading() as connection:
-            rows = connection.execute("SELECT gallery_id, create_time, revision FROM galleries WHERE NOT is_hidden")
-            return {each: GalleryRevision(from_microseconds(time), revision) for each, time, revision in rows}
+            return {gallery_id: _revision(*columns) for gallery_id, *columns in connection.execute(_REVISIONS.encode())}
 
     def revision(self, gallery_id: str) -> GalleryRevision:
         """See :meth:`gallery.stores.feed.ChangeFeed.revision`."""
         with self._database.reading() as connection:
-            row = connection.execute(
-                "SELECT create_time, revision FROM galleries WHERE gallery_id = %s AND NOT is_hidden", (gallery_id,)
-            ).fetchone()
+            row = connection.execute(_REVISION.encode(), (gallery_id,)).fetchone()
         if row is None:
             raise GalleryNotFound(gallery_id)
-        return GalleryRevision(from_microseconds(row[0]), row[1])
+        return _revision(*row[1:])
 
-    def changes(self, gallery_id: str, *, after: int) -> GalleryChanges | None:
+    def changes(self, gallery_id: str, *, after: Revision) -> GalleryChanges | None:
         """See :meth:`gallery.stores.feed.ChangeFeed.changes`."""
         with self._database.reading() as connection:
-            row = connection.execute(_STATE, (gallery_id,)).fetchone()
+            row = connection.execute(_STATE.encode(), (gallery_id,)).fetchone()
             if row is None:
                 raise GalleryNotFound(gallery_id)
-            key, revision, start, create_time, *contracts = row
+            key, create_time, number, token, *contracts = row
+            revision = Revision(number, token)
             if after == revision:
                 return None
-            # It has gone back if a standby was promoted that lacked the last transactions.
-            if not start <= after <= revision:
-                raise ChangesForgotten
-            noted = frozenset(each for (each,) in connection.execute(_NOTED, (key, after)))
+            noted = _noted(connection, key, after)
             subject_ids = noted - {GALLERY_ITSELF}
             now = to_microseconds(self._clock())
             living = living_subjects(connection, key, subject_ids, now)
@@ -115,8 +120,8 @@ class PostgresFeed:
         with self._database.exclusive(gallery_id) as connection:
             yield hold
             connection.autocommit = True
-            row = connection.execute(_REVISION, (gallery_id,)).fetchone()
-            hold.revision = None if row is None else int(row[0])
+            row = connection.execute(_REVISION.encode(), (gallery_id,)).fetchone()
+            hold.revision = None if row is None else _revision(*row[1:]).revision
 
     def wait(self, timeout: float) -> None:
         """See :meth:`gallery.stores.feed.ChangeFeed.wait`; one thread may wait."""
@@ -138,7 +143,7 @@ class PostgresFeed:
         """See :meth:`gallery.stores.feed.ChangeFeed.prune`."""
         until = to_microseconds(self._clock()) - microseconds_of(KEEP_CHANGES)
         with self._database.writing() as connection:
-            connection.execute(_PRUNE, {"until": until})
+            connection.execute(_PRUNE.encode(), {"until": until})
 
     def stop_waiting(self) -> None:
         """See :meth:`gallery.stores.feed.ChangeFeed.stop_waiting`."""
@@ -153,3 +158,26 @@ class PostgresFeed:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _noted(connection: Connection, gallery_key: int, after: Revision) -> frozenset[str]:
+    """Return the subjects that have changed since a revision, and what stands for the gallery itself.
+
+    Raises:
+        ChangesForgotten: not all of them are known, or the revision is not one of the gallery's.
+    """
+    own, *later = [*connection.execute(_SINCE, (gallery_key, after.number)), (None, "", None)]
+    number, token, _ = own
+    is_known = number == after.number and (token == after.token or after == FIRST)
+    if not is_known:
+        raise ChangesForgotten
+    noted: set[str] = set()
+    for _, _, subject_ids in later[:-1]:
+        if subject_ids is None:
+            raise ChangesForgotten
+        noted.update(subject_ids)
+    return frozenset(noted)
+
+
+def _revision(create_time: int, number: int, token: str) -> GalleryRevision:
+    return GalleryRevision(from_microseconds(create_time), Revision(number, token))

@@ -16,6 +16,7 @@ from gallery.stores.base import EnrollmentRequest
 from gallery.stores.columns import expiry_column, policy_columns
 from gallery.stores.postgres.connection.database import Connection
 from gallery.stores.postgres.keys import contract_key_of
+from gallery.stores.postgres.notes import note_beginning
 from gallery.times import to_microseconds
 
 _GALLERY = """
@@ -58,17 +59,17 @@ _REQUEST = """
     ON CONFLICT (gallery_key, request_id) DO UPDATE
         SET digest = EXCLUDED.digest, template_key = EXCLUDED.template_key
 """
-_COUNTS = """
-    UPDATE galleries SET subject_count = subject_count + %s, template_count = template_count + %s WHERE key = %s
-"""
 
 
 def insert_gallery(connection: Connection, gallery: Gallery, *, is_hidden: bool = False) -> int | None:
     """Insert an empty gallery, and return its key; ``None`` if its id is taken. A hidden one gets a random id."""
-    values = {"id": hidden_id() if is_hidden else gallery.gallery_id, "is_hidden": is_hidden}
-    values |= {"create_time": to_microseconds(gallery.create_time)}
+    created = to_microseconds(gallery.create_time)
+    values = {"id": hidden_id() if is_hidden else gallery.gallery_id, "is_hidden": is_hidden, "create_time": created}
     row = connection.execute(_GALLERY, values | _gallery_values(connection, gallery)).fetchone()
-    return None if row is None else int(row[0])
+    if row is None:
+        return None
+    note_beginning(connection, row[0], created)
+    return int(row[0])
 
 
 def update_gallery(connection: Connection, gallery_key: int, gallery: Gallery) -> None:
@@ -104,11 +105,6 @@ def update_subject(connection: Connection, subject_key: int, subject: Subject) -
 def insert_request(connection: Connection, gallery_key: int, request: EnrollmentRequest, template_key: int) -> None:
     """Insert an enrolment request, or replace one that was answered with a template that has expired."""
     connection.execute(_REQUEST, (gallery_key, request.request_id, request.digest, template_key))
-
-
-def add_to_counts(connection: Connection, gallery_key: int, *, subjects: int = 0, templates: int = 0) -> None:
-    """Add to a gallery's counts; negative numbers subtract."""
-    connection.execute(_COUNTS, (subjects, templates, gallery_key))
 
 
 def subject_values(subject: Subject) -> dict[str, Any]:

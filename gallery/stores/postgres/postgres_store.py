@@ -34,7 +34,6 @@ from gallery.stores.postgres.enrolling import add_template, enrollment_state
 from gallery.stores.postgres.expiry import delete_expired, effect_of, find_expired, has_terms, next_expiry
 from gallery.stores.postgres.feed import PostgresFeed
 from gallery.stores.postgres.inserts import (
-    add_to_counts,
     hide_gallery,
     insert_gallery,
     insert_request,
@@ -105,9 +104,10 @@ class PostgresStore:
     def create_gallery(self, gallery: Gallery) -> None:
         """See :meth:`gallery.stores.base.Store.create_gallery`."""
         with self.database.writing() as connection:
-            if insert_gallery(connection, gallery) is None:
+            key = insert_gallery(connection, gallery)
+            if key is None:
                 raise GalleryExists(gallery.gallery_id)
-            note_change(connection, gallery.gallery_id, self._now())
+            note_change(connection, key, self._now())
 
     def gallery(self, gallery_id: str) -> Gallery:
         """See :meth:`gallery.stores.base.Store.gallery`."""
@@ -130,7 +130,7 @@ class PostgresStore:
             gallery = find_gallery(connection, gallery_id, self._now())
             check_etag(gallery_id, current=gallery.etag, sent=etag)
             update_gallery(connection, key, change.apply(gallery, etag=new_etag, time=time))
-            note_change(connection, gallery_id, self._now())
+            note_change(connection, key, self._now())
             return find_gallery(connection, gallery_id, self._now())
 
     def delete_gallery(self, gallery_id: str, *, force: bool, etag: str) -> None:
@@ -141,7 +141,7 @@ class PostgresStore:
             check_etag(gallery_id, current=gallery.etag, sent=etag)
             if gallery.subject_count and not force:
                 raise GalleryNotEmpty(gallery_id, gallery.subject_count)
-            note_change(connection, gallery_id, self._now())
+            note_change(connection, key, self._now())
             hide_gallery(connection, key)
 
     def subject(self, gallery_id: str, subject_id: str) -> Subject:
@@ -169,7 +169,7 @@ class PostgresStore:
             changed = change.apply(subject, etag=new_etag, time=time)
             key = subject_key_of(connection, gallery_key, gallery_id, subject_id, moment)
             update_subject(connection, key, changed)
-            note_change(connection, gallery_id, moment, (subject_id,))
+            note_change(connection, gallery_key, moment, (subject_id,))
             return changed
 
     def delete_subject(self, gallery_id: str, subject_id: str, *, etag: str) -> int:
@@ -182,8 +182,7 @@ class PostgresStore:
             # Also those that have expired, which the subject's count leaves out.
             templates = connection.execute("DELETE FROM templates WHERE subject_key = %s", (key,)).rowcount
             connection.execute("DELETE FROM subjects WHERE key = %s", (key,))
-            add_to_counts(connection, gallery_key, subjects=-1, templates=-templates)
-            note_change(connection, gallery_id, moment, (subject_id,))
+            note_change(connection, gallery_key, moment, (subject_id,), subjects=-1, templates=-templates)
             return subject.template_count
 
     def distinct_pairs(self, gallery_id: str) -> frozenset[Pair]:
@@ -201,7 +200,7 @@ class PostgresStore:
                 tell_apart(connection, gallery_id, gallery_key, (one, other), limit=limit)
             else:
                 delete_pairs(connection, gallery_key, ((one, other),))
-            note_change(connection, gallery_id, moment)
+            note_change(connection, gallery_key, moment)
 
     def templates(self, gallery_id: str, subject_id: str, *, after: str, limit: int) -> list[Template]:
         """See :meth:`gallery.stores.base.Store.templates`."""
@@ -286,8 +285,7 @@ class PostgresStore:
             connection.execute(
                 "DELETE FROM templates WHERE gallery_key = %s AND template_id = %s", (gallery_key, template_id)
             )
-            add_to_counts(connection, gallery_key, templates=-1)
-            note_change(connection, gallery_id, moment, (subject_id,))
+            note_change(connection, gallery_key, moment, (subject_id,), templates=-1)
 
     def embedded_templates(self, gallery_id: str, *, after: str, limit: int, contract: str = "") -> EmbeddedTemplates:
         """See :meth:`gallery.stores.base.Store.embedded_templates`; by the time they were added."""
@@ -345,9 +343,7 @@ class PostgresStore:
     def delete_expired(self, gallery_id: str, expired: Expired) -> None:
         """See :meth:`gallery.stores.base.Store.delete_expired`."""
         with self.database.writing() as connection:
-            delete_expired(connection, locked_gallery_key(connection, gallery_id), expired)
-            changed = (*expired.subject_ids, *(subject_id for subject_id, _ in expired.templates))
-            note_change(connection, gallery_id, self._now(), changed)
+            delete_expired(connection, locked_gallery_key(connection, gallery_id), expired, self._now())
 
     def effect_of(self, gallery_id: str, policy: GalleryPolicy) -> PolicyEffect:
         """See :meth:`gallery.stores.base.Store.effect_of`."""

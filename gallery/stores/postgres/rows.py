@@ -33,16 +33,17 @@ from gallery.stores.postgres.expiry import (
     LIVING_TEMPLATE,
 )
 from gallery.stores.postgres.keys import gallery_key_of
+from gallery.stores.postgres.notes import LATEST
 
 _Row = tuple[Any, ...]
 
 GALLERY = f"""
     SELECT gallery_id, display_name, threshold, mean_of_best,
         (SELECT contract FROM contracts WHERE contracts.key = contract_key),
-        subject_count - {COUNT_EXPIRED_SUBJECTS}, template_count - {COUNT_EXPIRED_TEMPLATES},
+        latest.subject_count - {COUNT_EXPIRED_SUBJECTS}, latest.template_count - {COUNT_EXPIRED_TEMPLATES},
         create_time, update_time, etag, calibration, threshold_source,
         require_consent, subject_retention, template_retention, migration
-    FROM galleries WHERE NOT is_hidden
+    FROM galleries CROSS JOIN LATERAL {LATEST} AS latest WHERE NOT is_hidden
 """  # noqa: S608 - only the constants above are inserted, as below
 _COUNTED = f"(SELECT COUNT(*) FROM templates WHERE subject_key = subjects.key AND {LIVING_TEMPLATE})"  # noqa: S608
 _SUBJECT_COLUMNS = """gallery_id, subject_id, subjects.display_name, {templates},

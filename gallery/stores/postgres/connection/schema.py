@@ -8,7 +8,7 @@ from __future__ import annotations
 
 _PERSONAL = (
     *("subjects", "templates", "embeddings", "crops", "requests"),
-    *("outcomes", "distinct_pairs", "changes", "feed"),
+    *("outcomes", "distinct_pairs", "changes", "revisions"),
 )
 """The tables with rows about people."""
 
@@ -31,9 +31,6 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             -- The contract that searches, and the other one of its migration until that ends.
             contract_key INTEGER NOT NULL REFERENCES contracts,
             other_key INTEGER REFERENCES contracts,
-            -- Counted as they are added and removed: counting a million rows takes too long for a request.
-            subject_count BIGINT NOT NULL DEFAULT 0,
-            template_count BIGINT NOT NULL DEFAULT 0,
             create_time BIGINT NOT NULL,
             update_time BIGINT NOT NULL,
             etag TEXT NOT NULL,
@@ -48,10 +45,6 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             answer_key BYTEA NOT NULL DEFAULT '',
             -- Corrections and undoings that were ever made.
             corrections BIGINT NOT NULL DEFAULT 0,
-            -- Rises with every change that a search may notice; see gallery.stores.postgres.feed.
-            revision BIGINT NOT NULL DEFAULT 0,
-            -- The feed has all changes after this revision.
-            feed_start BIGINT NOT NULL DEFAULT 0,
             -- Being removed: invisible, with a random id.
             is_hidden BOOLEAN NOT NULL DEFAULT FALSE
         )""",
@@ -117,15 +110,23 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             PRIMARY KEY (gallery_key, request_id)
         )""",
         "CREATE INDEX requests_of_template ON requests (template_key)",
-        # Which subject was changed in which revision of a gallery; an empty id stands for the gallery itself.
-        """CREATE TABLE feed (
+        # A row for every change of a gallery that a search may notice, the last ones at least; see
+        # gallery.stores.postgres.feed. Enrolments only add to it: each new version of a row that they changed would
+        # stay while a long transaction reads, such as a backup, and every enrolment would look through them.
+        """CREATE TABLE revisions (
             gallery_key BIGINT NOT NULL REFERENCES galleries ON DELETE CASCADE,
             revision BIGINT NOT NULL,
-            subject_id TEXT COLLATE "C" NOT NULL,
+            -- Differs from that of another change with the same number, if the first one was lost in a failover.
+            token UUID NOT NULL DEFAULT gen_random_uuid(),
             time BIGINT NOT NULL,
-            PRIMARY KEY (gallery_key, revision, subject_id)
+            -- Counted as they are added and removed: counting a million rows takes too long for a request.
+            subject_count BIGINT NOT NULL,
+            template_count BIGINT NOT NULL,
+            -- The subjects that have changed; an empty id stands for the gallery itself. NULL when that is forgotten.
+            subject_ids TEXT[] COLLATE "C",
+            PRIMARY KEY (gallery_key, revision)
         )""",
-        "CREATE INDEX feed_by_time ON feed (time)",
+        "CREATE INDEX revisions_by_time ON revisions (time)",
         # What clients said about answers. They name subjects by keys only, so that nobody stays named who is deleted.
         """CREATE TABLE outcomes (
             key BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -10,7 +10,7 @@ from gallery.records.changes import MovedTemplate, Rearrangement, StoredChange
 from gallery.stores.columns import expiry_column
 from gallery.stores.postgres.connection.database import Connection, PostgresDatabase
 from gallery.stores.postgres.corrections.distinct_pairs import delete_pairs, insert_pairs, subject_keys
-from gallery.stores.postgres.inserts import add_to_counts, insert_subject, update_subject
+from gallery.stores.postgres.inserts import insert_subject, update_subject
 from gallery.stores.postgres.keys import gallery_key_of, locked_gallery_key
 from gallery.stores.postgres.notes import GALLERY_ITSELF, note_change
 from gallery.stores.postgres.rows import TEMPLATE, subject_key_of
@@ -104,8 +104,7 @@ class PostgresChangeLog:
         """See :meth:`gallery.stores.logs.ChangeLog.rearrange`."""
         with self._database.writing() as connection:
             gallery_key = locked_gallery_key(connection, gallery_id)
-            if wanted.created is not None:
-                add_to_counts(connection, gallery_key, subjects=insert_subject(connection, gallery_key, wanted.created))
+            subjects = insert_subject(connection, gallery_key, wanted.created) if wanted.created is not None else 0
             keys = subject_keys(connection, gallery_key, (wanted.from_subject_id, wanted.into_subject_id))
             from_key, into_key = keys[wanted.from_subject_id], keys[wanted.into_subject_id]
             _move(connection, from_key, into_key, wanted.moved)
@@ -119,11 +118,11 @@ class PostgresChangeLog:
                 # What has expired and is not erased yet goes with the rest.
                 connection.execute("UPDATE templates SET subject_key = %s WHERE subject_key = %s", (into_key, from_key))
                 connection.execute("DELETE FROM subjects WHERE key = %s", (from_key,))
-                add_to_counts(connection, gallery_key, subjects=-1)
+                subjects -= 1
             _write_change(connection, gallery_key, wanted.change)
             connection.execute("UPDATE galleries SET corrections = corrections + 1 WHERE key = %s", (gallery_key,))
             changed = (wanted.from_subject_id, wanted.into_subject_id, GALLERY_ITSELF)
-            note_change(connection, gallery_id, self._now(), changed)
+            note_change(connection, gallery_key, self._now(), changed, subjects=subjects)
 
     def finish(
         self,

@@ -124,8 +124,9 @@ class PostgresSecondEmbeddings:
     ) -> EmbeddedTemplates:
         """See :meth:`gallery.stores.base.SecondEmbeddings.add`."""
         with self._database.writing() as connection:
+            gallery_key = locked_gallery_key(connection, gallery_id)
             wanted = {
-                "gallery": locked_gallery_key(connection, gallery_id),
+                "gallery": gallery_key,
                 "contract": contract_key_of(connection, contract, create=True),
                 "templates": list(template_ids),
                 "embeddings": [embedding_bytes(each) for each in embeddings],
@@ -133,7 +134,7 @@ class PostgresSecondEmbeddings:
             }
             rows = connection.execute(_ADD.encode(), wanted).fetchall()
             subject_ids, names, ids, places = zip(*rows, strict=True) if rows else ((), (), (), ())
-            note_change(connection, gallery_id, self._now(), subject_ids)
+            note_change(connection, gallery_key, self._now(), subject_ids)
         return EmbeddedTemplates(subject_ids, names, ids, embeddings[list(places)])
 
     def drop(self, gallery_id: str, contract: str, *, model: str, limit: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -93,8 +94,9 @@ def test_a_gallery_that_cannot_be_read_keeps_no_other_from_being_followed_or_cha
     execute(
         one,
         "UPDATE embeddings SET embedding = '\\x00'",
-        "UPDATE galleries SET revision = revision + 1 WHERE gallery_id = 'g'",
-        "INSERT INTO feed SELECT key, revision, 'ann', 0 FROM galleries WHERE gallery_id = 'g'",
+        """INSERT INTO revisions (gallery_key, revision, time, subject_count, template_count, subject_ids)
+        SELECT gallery_key, max(revision) + 1, max(time), 1, 1, '{ann}' FROM revisions
+        WHERE gallery_key = (SELECT key FROM galleries WHERE gallery_id = 'g') GROUP BY gallery_key""",
     )
     until(lambda: other.follower is not None and other.follower.failure is not None, "nobody noticed")
     one.enroll("h", "bob", face(axis(2)))
@@ -104,8 +106,11 @@ def test_a_gallery_that_cannot_be_read_keeps_no_other_from_being_followed_or_cha
         other.enroll("g", "dan", face(axis(4)))
 
 
-def test_a_database_that_has_lost_its_last_transactions_is_loaded_anew(servers: tuple[Galleries, Galleries]) -> None:
-    """As when a standby is promoted that lacked them."""
+@pytest.mark.parametrize("changes_since", [0, 1, 3])
+def test_a_database_that_has_lost_its_last_transactions_is_loaded_anew(
+    servers: tuple[Galleries, Galleries], changes_since: int
+) -> None:
+    """As when a standby is promoted that lacked them, also if as many changes were made since."""
     one, other = servers
     one.enroll("g", "ann", face(axis(1)))
     one.enroll("g", "bob", face(axis(2)))
@@ -113,8 +118,13 @@ def test_a_database_that_has_lost_its_last_transactions_is_loaded_anew(servers: 
     execute(
         one,
         "DELETE FROM subjects WHERE subject_id = 'bob'",
-        "DELETE FROM feed WHERE subject_id = 'bob'",
-        "UPDATE galleries SET revision = revision - 1, subject_count = 1, template_count = 1",
+        "DELETE FROM revisions WHERE subject_ids = '{bob}'",
+        *(
+            f"""INSERT INTO revisions (gallery_key, revision, time, subject_count, template_count, subject_ids)
+            SELECT gallery_key, max(revision) + 1, {time.time_ns() // 1000}, 1, 1, '{{}}' FROM revisions
+            GROUP BY gallery_key"""
+            for _ in range(changes_since)
+        ),
     )
     for server in servers:
         until(lambda server=server: subjects(server) == {"ann"}, "a person who is not stored is found")  # type: ignore[misc]

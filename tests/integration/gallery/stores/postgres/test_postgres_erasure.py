@@ -81,7 +81,7 @@ def test_what_a_server_left_of_a_deleted_gallery_another_one_removes(
     other = PostgresStore(postgres_server.url, schema=store.database.schema)
     other.scrub()
     with other.database.reading() as connection:
-        for table in ("galleries", "subjects", "templates", "embeddings", "feed"):
+        for table in ("galleries", "subjects", "templates", "embeddings", "revisions"):
             assert connection.execute(f"SELECT COUNT(*) FROM {table}".encode()).fetchone() == (0,), table
     other.close()
     vacuum(postgres_server, store.database.schema)
