@@ -66,6 +66,9 @@ from gallery.stores.postgres.template_pages import (
 )
 from gallery.times import Clock, now, to_microseconds
 
+_MOST_ENDS = 1000
+"""How many readings of a gallery, each a page at a time, may be given up."""
+
 
 class PostgresStore:
     """A store in a schema of a PostgreSQL database; see :class:`gallery.stores.base.Store` for what it promises.
@@ -300,6 +303,8 @@ class PostgresStore:
             if found:
                 last = found.template_ids[-1]
                 self._ends[gallery_key, last] = place_of_template(connection, gallery_key, last) or place
+                if len(self._ends) > _MOST_ENDS:
+                    del self._ends[next(iter(self._ends))]
         return found
 
     def embedded_by_subject(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import psycopg
@@ -13,8 +13,9 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import TransactionStatus
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from gallery.errors import StorageUnavailable
+from gallery.errors import StorageBusy, StorageUnavailable
 from gallery.stores.postgres.connection.failures import Failures
+from gallery.stores.postgres.connection.limited_connection import LimitedConnection
 from gallery.stores.postgres.connection.opening import prepare
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -24,6 +25,10 @@ _WAIT_SECONDS = 2.0
 """The longest time that a transaction waits for a connection."""
 _LOCK_SHARE = 0.8
 """How long a statement waits for a lock, as a share of the time that it may take."""
+_ANSWER_SHARE = 1.5
+"""How long a connection waits for an answer, likewise: the database has ended the statement before, if it runs."""
+_CHECK_SECONDS = 2.0
+"""The same, for the check that a connection works."""
 _AWAY_SECONDS = 0.2
 """The same, if the one before it waited in vain."""
 _NO_CONNECTION_STRING = (
@@ -79,6 +84,7 @@ class PostgresDatabase:
         self.schema = schema
         self._timeout = timeout
         self._held = _Held()
+        self._in_use = _Counter()
         self._is_away = False
         self.failures = Failures(self.name, str(parts.get("password") or ""))
         self._info = info = make_conninfo(
@@ -99,8 +105,9 @@ class PostgresDatabase:
                 max_size=connections,
                 # It waits longer between its tries the longer it tries: after this time it begins anew.
                 reconnect_timeout=_RECONNECT_SECONDS,
+                connection_class=LimitedConnection,
                 configure=self._configure,
-                check=ConnectionPool.check_connection,
+                check=_check,
                 open=True,
             )
 
@@ -170,7 +177,8 @@ class PostgresDatabase:
             try:
                 for name in ("statement_timeout", "idle_in_transaction_session_timeout"):
                     connection.execute(sql.SQL("SET LOCAL {} = 0").format(sql.Identifier(name)))
-                yield connection
+                with connection.limited(None):
+                    yield connection
             finally:
                 connection.rollback()
 
@@ -181,8 +189,9 @@ class PostgresDatabase:
             StorageUnavailable: the database cannot be reached.
         """
         with self.failures.translated():
-            connection = psycopg.connect(self._info, autocommit=True)
-            connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self.schema)))
+            connection = LimitedConnection.connect(self._info, autocommit=True)
+            with connection.limited(_CHECK_SECONDS):
+                connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self.schema)))
             return connection
 
     def check(self) -> None:
@@ -216,16 +225,23 @@ class PostgresDatabase:
             ) from error
 
     @contextmanager
-    def _connection(self) -> Iterator[Connection]:
-        """Take a connection; soon fails while the database is away, because a thread that waits cannot search."""
+    def _connection(self) -> Iterator[LimitedConnection]:
+        """Take a connection; soon fails while the database is away, because a thread that waits cannot search.
+
+        Raises:
+            StorageBusy: all of them are in use for too long.
+        """
         with ExitStack() as taken:
             try:
                 wait = _AWAY_SECONDS if self._is_away else min(self._timeout, _WAIT_SECONDS)
                 connection = taken.enter_context(self._pool.connection(timeout=wait))
-            except PoolTimeout:
+            except PoolTimeout as error:
+                if self._in_use.count == self._pool.max_size:
+                    raise StorageBusy(f"all {self._pool.max_size} connections to {self.name} are in use") from error
                 self._is_away = True
                 raise
             self._is_away = False
+            taken.enter_context(self._in_use)
             yield connection
 
     @contextmanager
@@ -235,17 +251,21 @@ class PostgresDatabase:
             with self._connection() as connection:
                 yield connection
             return
+        if held.closed:
+            raise psycopg.OperationalError("the connection is broken")
         if held.info.transaction_status != TransactionStatus.IDLE:
             raise RuntimeError("a transaction was begun within another one")
         try:
             yield held
         except BaseException:
-            held.rollback()
+            with suppress(psycopg.Error):  # it is broken, and its transaction gone
+                held.rollback()
             raise
         held.commit()
 
-    def _configure(self, connection: Connection) -> None:
+    def _configure(self, connection: LimitedConnection) -> None:
         """Prepare a new connection."""
+        connection.limit = _ANSWER_SHARE * self._timeout
         milliseconds = round(self._timeout * 1000)
         # The shorter one, so that a lock which others hold is told from a statement that is slow.
         timeouts = {"statement_timeout": milliseconds, "lock_timeout": round(_LOCK_SHARE * milliseconds)}
@@ -262,6 +282,28 @@ class _Held(threading.local):
     """The connection that holds a lock for this thread."""
 
     connection: Connection | None = None
+
+
+class _Counter:
+    """Counts the threads that are within its blocks."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.count = 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self.count += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self.count -= 1
+
+
+def _check(connection: LimitedConnection) -> None:
+    """Raise an error unless a connection works."""
+    with connection.limited(_CHECK_SECONDS):
+        ConnectionPool.check_connection(connection)
 
 
 def _begin_with(connection: Connection, level: IsolationLevel, *, read_only: bool) -> None:

@@ -50,7 +50,7 @@ class Failures:
         try:
             yield
         except PoolTimeout as error:
-            raise StorageAway(f"{self._name} does not answer, or all connections to it are in use") from error
+            raise StorageAway(f"{self._name} does not answer") from error
         except PoolClosed as error:
             raise StorageUnavailable(f"{self._name} was closed") from error
         except BadRow as error:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
+import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +20,7 @@ from facet.benchmarks.galleries.postgres.postgres_server import PostgresServer
 from gallery.errors import ContractMismatch, StorageBusy, StorageError
 from gallery.galleries import Galleries
 from gallery.stores.postgres.postgres_store import PostgresStore
-from tests.integration.gallery.following.conftest import Open
+from tests.integration.gallery.following.conftest import MAX_TEMPLATES, Open
 from tests.unit.gallery.samples import CONTRACT, DIMENSION, axis, best_match, face
 from tests.waiting import until
 
@@ -128,6 +134,56 @@ def test_a_database_that_has_lost_its_last_transactions_is_loaded_anew(
     )
     for server in servers:
         until(lambda server=server: subjects(server) == {"ann"}, "a person who is not stored is found")  # type: ignore[misc]
+
+
+def test_a_database_that_is_frozen_is_not_waited_for_without_end_and_searches_go_on(
+    postgres_server: PostgresServer,
+) -> None:
+    """Its processes are stopped: the connections stay open, and the kernel acknowledges what is sent."""
+    store = PostgresStore(postgres_server.url, schema=f"s{uuid.uuid4().hex}", timeout=1)
+    server = Galleries(store, contract=CONTRACT, dimension=DIMENSION, max_templates_per_subject=MAX_TEMPLATES)
+    server.create_gallery("g", display_name="", threshold=0.5)
+    server.enroll("g", "ann", face(axis(1)))
+    frozen = processes(postgres_server)
+    for process_id in frozen:
+        os.kill(process_id, signal.SIGSTOP)
+    try:
+        with ThreadPoolExecutor(CLIENTS) as pool:
+            tries = [pool.submit(server.enroll, "g", f"s{each}", face(axis(each + 2))) for each in range(CLIENTS)]
+            until(lambda: subjects(server) == {"ann"}, "a search waits for the database")
+            for each in tries:
+                with pytest.raises(StorageError):
+                    each.result()
+    finally:
+        for process_id in frozen:
+            os.kill(process_id, signal.SIGCONT)
+    until(lambda: server.follower is not None and server.follower.failure is None, "it is not followed again")
+    server.enroll("g", "bob", face(axis(10)))
+    server.close()
+
+
+def processes(server: PostgresServer) -> list[int]:
+    """Return the ids of a server's processes."""
+    children = Path(f"/proc/{server.process_id}/task/{server.process_id}/children")
+    return [server.process_id, *map(int, children.read_text().split())]
+
+
+def test_an_import_does_not_keep_a_server_with_few_connections_from_searching(
+    postgres_server: PostgresServer,
+) -> None:
+    store = PostgresStore(postgres_server.url, schema=f"s{uuid.uuid4().hex}", timeout=1, connections=2)
+    server = Galleries(store, contract=CONTRACT, dimension=DIMENSION, max_templates_per_subject=MAX_TEMPLATES)
+    server.create_gallery("g", display_name="", threshold=0.5)
+    server.enroll("g", "ann", face(axis(1)))
+    gallery = server.get_gallery("g")
+    with ExitStack() as imports:
+        for gallery_id in ("h", "i"):
+            imports.callback(store.begin_import(replace(gallery, gallery_id=gallery_id)).abort)
+        with pytest.raises(StorageBusy):
+            server.enroll("g", "bob", face(axis(2)))
+        assert subjects(server) == {"ann"}
+    server.enroll("g", "bob", face(axis(2)))
+    server.close()
 
 
 def test_a_gallery_that_another_server_holds_for_too_long_is_busy(
