@@ -22,6 +22,10 @@ COMMANDS = (
         *("Measure how similar strangers are to galleries.", _SERVER),
     ),
     Lazy("wire", "facet.benchmarks.wire:wire", "Measure the time that gRPC adds to a call.", _SERVER),
+    Lazy(
+        *("ceiling", "facet.benchmarks.serving.ceiling.ceiling:ceiling"),
+        *("Measure how many requests one server process can feed.", _SERVER),
+    ),
     Lazy("hostile", "facet.benchmarks.hostile.hostile:hostile", "Attack a server while clients measure it.", _SERVER),
     Lazy("soak", "facet.benchmarks.soak.soak:soak", "Watch a server under a long load of every kind.", _SERVER),
     Lazy("trust", "facet.benchmarks.trust.trust:trust", "Measure what TLS, keys, encryption and audit cost.", _SERVER),

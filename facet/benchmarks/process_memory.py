@@ -1,4 +1,4 @@
-"""Resident memory, threads and descriptors of a process."""
+"""Resident memory, processor time, threads and descriptors of a process."""
 
 from __future__ import annotations
 
@@ -18,6 +18,15 @@ def rss_mib(pid: int | None = None) -> float:
     except OSError:
         return 0.0
     return round(resident_pages * os.sysconf("SC_PAGE_SIZE") / 2**20, 1)
+
+
+def processor_seconds(pid: int) -> float:
+    """Processor time that a process has taken so far, all its threads together; 0 on systems other than Linux."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
 
 
 def family(pid: int) -> list[int]:

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import logging
 import sys
+from typing import TextIO
 
 import structlog
 
 from facet.server.config import LogConfig
 
 
-def configure(config: LogConfig) -> None:
-    """Configure structlog: minimum level, and lines for people or JSON for programs."""
+def configure(config: LogConfig, file: TextIO | None = None) -> None:
+    """Configure structlog: minimum level, and lines for people or JSON for programs.
+
+    Args:
+        config: the settings.
+        file: where the lines go; standard error if ``None``.
+    """
+    file = file or sys.stderr
     # It would repeat each second that the database is away, which is logged once.
     logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
     renderer: structlog.typing.Processor
     if config.format == "json":
         renderer = structlog.processors.JSONRenderer()
     else:
-        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        renderer = structlog.dev.ConsoleRenderer(colors=file.isatty())
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -27,6 +34,6 @@ def configure(config: LogConfig) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, config.level.upper())),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file),
         cache_logger_on_first_use=True,
     )

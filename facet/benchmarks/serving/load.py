@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Literal, Self
+from typing import Literal, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 from facet import AsyncClient, DeadlineExceeded, FacetError
 from facet.benchmarks.timing import observed_percentile
 from facet.client.requests import identify_request
+from facet.v1.gallery_service_pb2 import SearchEmbeddingRequest
 from facet.v1.recognition_service_pb2 import IdentifyRequest
 
 Arrivals = Literal["even", "poisson"]
+Request: TypeAlias = IdentifyRequest | SearchEmbeddingRequest
 
 LATE = "LATE"
 """Outcome of a request that was neither refused nor answered by its deadline."""
@@ -153,7 +155,7 @@ def pooled(loads: Sequence[Load]) -> Point:
 
 
 class LoadProcess:
-    """A process that sends Identify requests with one picture. It shares the machine's cores with the server.
+    """A process that sends the same request again and again. It shares the machine's cores with the server.
 
     Args:
         address: of the server.
@@ -165,14 +167,23 @@ class LoadProcess:
         self._process = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
 
     def closed(self, data: bytes, clients: int, seconds: float) -> Point:
-        """Run a closed loop: each client sends its next request when the last one is answered.
+        """Run a closed loop of Identify; see :meth:`closed_of`.
 
         Args:
             data: encoded picture.
             clients: number of simultaneous clients.
             seconds: duration.
         """
-        request = identify_request(self._gallery_id, data)
+        return self.closed_of(identify_request(self._gallery_id, data), clients, seconds)
+
+    def closed_of(self, request: Request, clients: int, seconds: float) -> Point:
+        """Run a closed loop: each client sends its next request when the last one is answered.
+
+        Args:
+            request: what they send.
+            clients: number of simultaneous clients.
+            seconds: duration.
+        """
         return pooled([self._process.submit(_closed, self._address, request, clients, seconds).result()])
 
     def at_rate(self, data: bytes, rate: float, seconds: float, deadline: float, arrivals: Arrivals) -> Load:
@@ -198,14 +209,14 @@ class LoadProcess:
         self._process.shutdown(cancel_futures=True)
 
 
-def _closed(address: str, request: IdentifyRequest, clients: int, seconds: float) -> Load:
+def _closed(address: str, request: Request, clients: int, seconds: float) -> Load:
     async def run(client: AsyncClient) -> Load:
         start, processor = time.perf_counter(), time.process_time()
         calls: list[Call] = []
 
         async def repeat() -> None:
             while (sent := time.perf_counter() - start) < seconds:
-                outcome = await _outcome(client.recognition.Identify(request))
+                outcome = await _outcome(_sent(client, request))
                 calls.append(Call(sent, sent, time.perf_counter() - start, outcome))
                 if outcome:
                     await asyncio.sleep(_SECONDS_AFTER_REFUSAL)
@@ -238,11 +249,17 @@ def _open(address: str, request: IdentifyRequest, schedule: Iterable[float], sec
     return asyncio.run(_connected(address, request, run))
 
 
-async def _connected(address: str, request: IdentifyRequest, run: Callable[[AsyncClient], Awaitable[Load]]) -> Load:
+async def _connected(address: str, request: Request, run: Callable[[AsyncClient], Awaitable[Load]]) -> Load:
     """Run with a client that is connected and has had one answer."""
     async with AsyncClient(address) as client:
-        await client.recognition.Identify(request)
+        await _sent(client, request)
         return await run(client)
+
+
+def _sent(client: AsyncClient, request: Request) -> Awaitable[object]:
+    if isinstance(request, SearchEmbeddingRequest):
+        return client.galleries.SearchEmbedding(request)
+    return client.recognition.Identify(request)
 
 
 async def _outcome(call: Awaitable[object]) -> str:
