@@ -32,6 +32,7 @@ from facet.server.audit.errors import AuditError
 from facet.server.config import Config, ConfigError, dump, load
 from facet.server.observability.tracing import TracingUnavailable
 from facet.server.port import BindError
+from facet.server.service_manager import READY, STOPPING, notify
 from facet.terminal import console, program, tables
 from gallery.errors import StorageBusy, StorageError
 
@@ -137,7 +138,9 @@ async def _serve(config: Config, *, as_json: bool, until_eof: bool) -> int:
         console.err.print(f"{program.name('serve')}: {program.spelled(_in_words(error, config))}")
         return console.FAILED
     _announce(config, server, address, as_json=as_json)
+    notify(READY)
     await told_to_stop.wait()
+    notify(STOPPING)
     await server.stop()
     return console.DONE
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from facet.server.config.loading import Config, ConfigError, dump, load
+from facet.server.config.loading import Config, dump, load
+from facet.server.config.problems import ConfigError
 from facet.server.config.sections import (
     NONE,
     AccessConfig,

@@ -11,6 +11,7 @@ from typing import Any, Self
 from pydantic import ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
+    EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     SettingsError,
@@ -19,7 +20,8 @@ from pydantic_settings import (
 
 from facet.client.channel import ADDRESS_VARIABLE, TOKEN_VARIABLE
 from facet.client.tls import CA_VARIABLE, CERTIFICATE_VARIABLE, KEY_VARIABLE
-from facet.server.config.problems import explain, no_such, setting_names
+from facet.server.config.problems import ConfigError, explain, is_secret, no_such, setting_names
+from facet.server.config.secret_files import SUFFIX, with_secrets
 from facet.server.config.sections import (
     AccessConfig,
     AuditConfig,
@@ -105,11 +107,9 @@ class Config(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Order the sources by precedence: flags and values set in code, then the environment, then the file."""
         file = TomlConfigSettingsSource(settings_cls, toml_file=cls.model_config.get("toml_file"))
+        if isinstance(env_settings, EnvSettingsSource):
+            env_settings.env_vars = with_secrets(env_settings.env_vars, secret_variables())
         return init_settings, env_settings, file
-
-
-class ConfigError(Exception):
-    """The configuration is invalid; the message has a line for each wrong setting."""
 
 
 def load(arguments: Sequence[str] = (), *, file: Path | None = None) -> Config:
@@ -120,12 +120,13 @@ def load(arguments: Sequence[str] = (), *, file: Path | None = None) -> Config:
         file: TOML file with the sections of :class:`Config`.
 
     Raises:
-        ConfigError: the file cannot be read, or a setting or its value is invalid.
+        ConfigError: the file or a file of a secret cannot be read, or a setting or its value is invalid.
         SystemExit: the arguments ask for help, or contain an unknown flag (code 2).
     """
     if file is not None and not file.is_file():
         raise ConfigError(f"configuration file {file} does not exist")
     variables = {variable_of(name) for name in (*Config.model_fields, *setting_names(Config))}
+    variables |= {f"{variable}{SUFFIX}" for variable in secret_variables()}
     ours = [name for name in os.environ if name.startswith(ENV_PREFIX) and name not in _CLIENT_VARIABLES]
     ours = [name for name in ours if not name.startswith(MASTER_KEY_PREFIX)]
     if unknown := sorted(name for name in ours if name.upper() not in variables):
@@ -150,6 +151,11 @@ def dump(config: Config) -> dict[str, Any]:
     """Return the configuration as plain values, with secrets masked."""
     plain: dict[str, Any] = config.model_dump(mode="json")
     return plain
+
+
+def secret_variables() -> list[str]:
+    """The variables of all settings that are secret."""
+    return [variable_of(name) for name, field in setting_names(Config).items() if is_secret(field)]
 
 
 def variable_of(name: str) -> str:

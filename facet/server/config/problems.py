@@ -14,6 +14,10 @@ _OWN_WORDS = "value_error"
 """Pydantic's type of an error that a validator of ours raises."""
 
 
+class ConfigError(Exception):
+    """The configuration is invalid; the message has a line for each wrong setting."""
+
+
 def no_such(name: str, known: Iterable[str]) -> str:
     """Say that a setting does not exist, and name the nearest that does.
 
@@ -37,6 +41,11 @@ def setting_names(config: type[BaseModel]) -> dict[str, FieldInfo]:
         for section, of_section in config.model_fields.items()
         for name, field in of_section.annotation.model_fields.items()  # type: ignore[union-attr]
     }
+
+
+def is_secret(field: FieldInfo) -> bool:
+    """Whether the value of a setting is masked."""
+    return SecretStr in _alternatives(field)
 
 
 def _explained(error: Any, config: type[BaseModel]) -> str:
@@ -82,5 +91,4 @@ def _bounds(field: FieldInfo) -> str:
 
 
 def _found(field: FieldInfo, value: Any) -> str:
-    is_secret = SecretStr in _alternatives(field)
-    return f", not {value!r}" if isinstance(value, (str, int, float)) and not is_secret else ""
+    return f", not {value!r}" if isinstance(value, (str, int, float)) and not is_secret(field) else ""

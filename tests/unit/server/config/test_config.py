@@ -248,3 +248,47 @@ def test_every_setting_has_a_description() -> None:
         assert isinstance(kind, type)
         fields = kind.model_fields
         assert all(field.description for field in fields.values()), name
+
+
+def test_a_secret_comes_from_a_file_and_is_masked_like_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = tmp_path / "token"
+    secret.write_text("a-secret-of-a-file\n", "utf-8")
+    monkeypatch.setenv("FACET_METRICS__TOKEN_FILE", str(secret))
+    monkeypatch.setenv("FACET_METRICS__PORT", "9464")
+    config = load()
+    assert config.metrics.token is not None
+    assert config.metrics.token.get_secret_value() == "a-secret-of-a-file"
+    assert config.metrics.port == 9464
+    assert "a-secret-of-a-file" not in json.dumps(dump(config))
+    token = load(["--metrics.token", "a-token-of-a-flag"]).metrics.token
+    assert token is not None
+    assert token.get_secret_value() == "a-token-of-a-flag"
+
+
+@pytest.mark.parametrize(
+    ("contents", "problem"),
+    [(None, "No such file or directory"), (b"\n", "is empty"), (b"\xff\xfe", "is not text in UTF-8")],
+)
+def test_a_file_that_holds_no_secret_is_refused(
+    contents: bytes | None, problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = tmp_path / "url"
+    if contents is not None:
+        secret.write_bytes(contents)
+    monkeypatch.setenv("FACET_GALLERY__POSTGRES_URL_FILE", str(secret))
+    with pytest.raises(ConfigError, match=f"^FACET_GALLERY__POSTGRES_URL_FILE: .*{problem}"):
+        load()
+
+
+def test_a_secret_is_given_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "token").write_text("one-of-two-tokens", "utf-8")
+    monkeypatch.setenv("FACET_SERVER__TOKEN_FILE", str(tmp_path / "token"))
+    monkeypatch.setenv("FACET_SERVER__TOKEN", "the-other-of-them")
+    with pytest.raises(ConfigError, match="FACET_SERVER__TOKEN and FACET_SERVER__TOKEN_FILE exclude each other"):
+        load()
+
+
+def test_only_secrets_come_from_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FACET_SERVER__PORT_FILE", str(tmp_path))
+    with pytest.raises(ConfigError, match=r"^there is no setting FACET_SERVER__PORT_FILE; did you mean FACET_"):
+        load()
