@@ -11,16 +11,17 @@ import resource
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
 from facet import __version__
 from facet.cli.settings import CommandWithSettings, unknown_flag
+from facet.runtime.cores import share_cores
 from facet.runtime.models import ModelError
 from facet.runtime.process import configure_for_models
 from facet.server import logging as logs
@@ -31,13 +32,19 @@ from facet.server.app import Server
 from facet.server.audit.errors import AuditError
 from facet.server.config import Config, ConfigError, dump, load
 from facet.server.observability.tracing import TracingUnavailable
-from facet.server.port import BindError
+from facet.server.port import BindError, shared_port
+from facet.server.processes.metrics import ProcessesPort
+from facet.server.processes.processes import CannotStart, Processes
 from facet.server.service_manager import READY, STOPPING, notify
 from facet.terminal import console, program, tables
 from gallery.errors import StorageBusy, StorageError
 
 _STDIN = 0
 _READ_BYTES = 4096
+_SERVE = (sys.executable, "-P", "-m", "facet.cli", "serve", "--json", "--until-eof")
+"""How one of several processes is started: it stops when this one is gone."""
+_STOP_SECONDS = 20.0
+"""Time that a process has to stop after its calls."""
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 
@@ -54,6 +61,13 @@ def serve(
         bool,
         typer.Option("--insecure", help="Serve other machines without callers or without TLS, on a trusted network."),
     ] = False,
+    processes: Annotated[
+        int | None,
+        typer.Option(
+            help="Number of processes on the port, with galleries in PostgreSQL or Milvus.", min=1, show_default="1"
+        ),
+    ] = None,
+    process: Annotated[int | None, typer.Option(hidden=True, help="Which of the processes this one is.")] = None,
 ) -> None:
     """Run the server until Ctrl-C or SIGTERM.
 
@@ -65,13 +79,23 @@ def serve(
       facet serve                        packaged models, facet.sqlite3 here
       facet serve --config facet.toml
       facet serve --server.port 0        a free port, printed when it serves
+      facet serve --processes 4          with galleries in PostgreSQL
 
     Exit code: 0 it was stopped, 1 it cannot start, 2 bad usage or a setting that is wrong.
     """
     _open_standard_streams()
-    configuration = _configuration([*context.args, *["--server.insecure"] * insecure], config)
+    flags = [*context.args, *["--server.insecure"] * insecure]
+    if processes is not None:
+        flags += ["--server.processes", str(processes)]
+    configuration = _configuration(flags, config)
+    if configuration.server.processes > 1 and process is None:
+        logs.configure(configuration.log)
+        if config is not None:
+            flags += ["--config", str(config)]
+        _end_process(asyncio.run(_run_processes(configuration, flags, as_json=as_json, until_eof=until_eof)))
+    share_cores(configuration.server.processes)
     configure_for_models()
-    logs.configure(configuration.log)
+    logs.configure(configuration.log, process=process)
     faulthandler.enable()
     if configuration.gallery.is_encrypted:
         # A core on the disk would hold in the clear what the files do not, and so would one of a decoder.
@@ -112,13 +136,68 @@ def _refuse(problems: str) -> NoReturn:
     console.fail(f"{program.name('serve')}: {said}", console.USAGE)
 
 
-async def _serve(config: Config, *, as_json: bool, until_eof: bool) -> int:
+def _told_to_stop(*, until_eof: bool) -> asyncio.Event:
+    """What is set by SIGTERM, Ctrl-C, and the end of standard input if that counts."""
     loop = asyncio.get_running_loop()
     told_to_stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told_to_stop.set)
     if until_eof:
         threading.Thread(target=_wait_for_eof, args=(loop, told_to_stop), name="standard-input", daemon=True).start()
+    return told_to_stop
+
+
+async def _run_processes(config: Config, flags: Sequence[str], *, as_json: bool, until_eof: bool) -> int:
+    """Run the processes of a server, each with the same settings, on one port."""
+    told_to_stop = _told_to_stop(until_eof=until_eof)
+    with contextlib.ExitStack() as stack:
+        try:
+            port = stack.enter_context(shared_port(config.server))
+            running = Processes(
+                lambda number: [*_SERVE, *flags, *_own_flags(config, port, number)],
+                config.server.processes,
+                config.server.drain_seconds + _STOP_SECONDS,
+            )
+            metrics_address = ""
+            if config.metrics.port is not None:
+                merged = ProcessesPort(running.members, config.metrics.host, config.metrics.port, config.metrics.token)
+                stack.callback(merged.close)
+                metrics_address = merged.address
+        except (BindError, OSError) as error:
+            return _failed(error, config)
+
+        def announce() -> None:
+            said = {**running.members[0].said, "metrics_address": metrics_address, "configuration": dump(config)}
+            said["processes"] = [each.process.pid for each in running.members if each.process is not None]
+            _announce(said, as_json=as_json)
+            notify(READY)
+
+        try:
+            have_stopped = await running.run(told_to_stop, announce, lambda: notify(STOPPING))
+        except CannotStart as error:
+            return error.code
+    return console.DONE if have_stopped else console.FAILED
+
+
+def _own_flags(config: Config, port: int, number: int) -> Iterator[str]:
+    """The flags of one of several processes: what it does not share with the others."""
+    yield from ("--process", str(number), "--server.port", str(port))
+    if config.metrics.port is not None:
+        yield from ("--metrics.host", "127.0.0.1", "--metrics.port", "0")
+    audit = config.audit
+    for name, path in (("folder", audit.folder), ("head", audit.head), ("key-file", audit.key_file)):
+        if path is not None:
+            yield from (f"--audit.{name}", str(_numbered(path, number)))
+
+
+def _numbered(path: Path, number: int) -> Path:
+    """The file or folder of one of several processes: ``audit-2`` beside ``audit``."""
+    whole = path.absolute()
+    return whole.with_name(f"{whole.stem}-{number}{whole.suffix}")
+
+
+async def _serve(config: Config, *, as_json: bool, until_eof: bool) -> int:
+    told_to_stop = _told_to_stop(until_eof=until_eof)
     try:
         server = Server(config)
         address = await server.start()
@@ -135,9 +214,8 @@ async def _serve(config: Config, *, as_json: bool, until_eof: bool) -> int:
         TracingUnavailable,
         OSError,
     ) as error:
-        console.err.print(f"{program.name('serve')}: {program.spelled(_in_words(error, config))}")
-        return console.FAILED
-    _announce(config, server, address, as_json=as_json)
+        return _failed(error, config)
+    _announce(_said(config, server, address), as_json=as_json)
     notify(READY)
     await told_to_stop.wait()
     notify(STOPPING)
@@ -166,6 +244,12 @@ def _end_process(code: int) -> NoReturn:
     os._exit(code)
 
 
+def _failed(error: Exception, config: Config) -> int:
+    """Say why the server cannot start; returns the exit code."""
+    console.err.print(f"{program.name('serve')}: {program.spelled(_in_words(error, config))}")
+    return console.FAILED
+
+
 def _in_words(error: Exception, config: Config) -> str:
     if isinstance(error, StorageBusy) and not config.gallery.is_remote:
         return f"{error}; use --gallery.database for another file"
@@ -174,8 +258,8 @@ def _in_words(error: Exception, config: Config) -> str:
     return str(error)
 
 
-def _announce(config: Config, server: Server, address: str, *, as_json: bool) -> None:
-    """Say what is running, on standard output; a program reads the first line of --json."""
+def _said(config: Config, server: Server, address: str) -> dict[str, Any]:
+    """What is running."""
     pipeline = server.pipeline
     models = [
         {
@@ -189,23 +273,29 @@ def _announce(config: Config, server: Server, address: str, *, as_json: bool) ->
         }
         for model in pipeline.models
     ]
+    said = {"address": address, "metrics_address": server.metrics_address, "version": __version__}
+    return said | {"contract": pipeline.contract, "models": models, "configuration": dump(config)}
+
+
+def _announce(said: Mapping[str, Any], *, as_json: bool) -> None:
+    """Say what is running, on standard output; a program reads the first line of --json."""
     if as_json:
-        said = {"address": address, "metrics_address": server.metrics_address, "version": __version__}
-        more = {"contract": pipeline.contract, "models": models, "configuration": dump(config)}
-        console.print_json(said | more)
+        console.print_json(said)
         return
     settings = tables.listing("configuration")
-    for section, values in dump(config).items():
+    for section, values in said["configuration"].items():
         for name, value in values.items():
             settings.add_row(f"{section}.{name}", str(value))
     console.out.print(settings)
     loaded = tables.table("role", "file", "head", "runs on", "SHA-256", title="models")
+    models = said["models"]
     for model in models:
         loaded.add_row(*(model[name] for name in ("role", "name", "head", "runtime")), model["sha256"][:12])
     console.out.print(loaded)
     for licence, files in groupby(sorted(models, key=itemgetter("license")), itemgetter("license")):
         console.out.print(f"licence of the weights of {', '.join(model['name'] for model in files)}: {licence}")
-    if server.metrics_address:
-        console.out.print(f"metrics for Prometheus on http://{server.metrics_address}/metrics")
-    console.out.print(f"Facet {__version__} serves on {address}; stop it with Ctrl-C or SIGTERM")
+    if said["metrics_address"]:
+        console.out.print(f"metrics for Prometheus on http://{said['metrics_address']}/metrics")
+    processes = f" with {len(said['processes'])} processes" if "processes" in said else ""
+    console.out.print(f"Facet {said['version']} serves on {said['address']}{processes}; stop it with Ctrl-C or SIGTERM")
     sys.stdout.flush()

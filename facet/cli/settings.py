@@ -17,7 +17,7 @@ from facet.server.config.problems import no_such
 from facet.terminal.help import Command, Entry, panel
 from facet.terminal.program import spelled
 
-_OTHER_FLAGS = frozenset({"--config", "--insecure", "--json", "--help"})
+_OTHER_FLAGS = frozenset({"--config", "--insecure", "--processes", "--json", "--help"})
 """Flags of ``facet serve`` that are no settings; it parses them itself."""
 
 

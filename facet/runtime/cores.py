@@ -8,9 +8,21 @@ from pathlib import Path, PurePosixPath
 _CGROUPS = Path("/sys/fs/cgroup")
 _MEMBERSHIP = Path("/proc/self/cgroup")
 
+_processes = 1
+
+
+def share_cores(processes: int) -> None:
+    """Let :func:`usable_cores` count this process's part of the cores only; a program calls it once, when it starts.
+
+    Args:
+        processes: number of processes that share the cores.
+    """
+    global _processes
+    _processes = processes
+
 
 def usable_cores(cgroups: Path = _CGROUPS, membership: Path = _MEMBERSHIP) -> int:
-    """The number of cores that affinity and cgroups leave to this process, at least 1.
+    """The number of cores that affinity, cgroups and :func:`share_cores` leave to this process, at least 1.
 
     Reads the CPU quotas of cgroup version 2 or 1 where there are any (Linux), also those of the groups around the
     process's own. macOS has no affinity and no cgroups; Windows has no cgroups.
@@ -21,7 +33,7 @@ def usable_cores(cgroups: Path = _CGROUPS, membership: Path = _MEMBERSHIP) -> in
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quotas = [quota for folder in _own_groups(cgroups, membership) if (quota := _quota(folder)) is not None]
-    return max(1, min([cores, *map(round, quotas)]))
+    return max(1, round(min([cores, *map(round, quotas)]) / _processes))
 
 
 def _own_groups(cgroups: Path, membership: Path) -> list[Path]:

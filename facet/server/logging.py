@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import TextIO
+from typing import Any, TextIO
 
 import structlog
 
 from facet.server.config import LogConfig
 
 
-def configure(config: LogConfig, file: TextIO | None = None) -> None:
+def configure(config: LogConfig, file: TextIO | None = None, *, process: int | None = None) -> None:
     """Configure structlog: minimum level, and lines for people or JSON for programs.
 
     Args:
         config: the settings.
         file: where the lines go; standard error if ``None``.
+        process: the number of this process among those of a server, which every line has; ``None`` for none.
     """
     file = file or sys.stderr
     # It would repeat each second that the database is away, which is logged once.
@@ -28,6 +29,7 @@ def configure(config: LogConfig, file: TextIO | None = None) -> None:
         renderer = structlog.dev.ConsoleRenderer(colors=file.isatty())
     structlog.configure(
         processors=[
+            *([] if process is None else [_numbered(process)]),
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
@@ -37,3 +39,11 @@ def configure(config: LogConfig, file: TextIO | None = None) -> None:
         logger_factory=structlog.WriteLoggerFactory(file),
         cache_logger_on_first_use=True,
     )
+
+
+def _numbered(process: int) -> structlog.typing.Processor:
+    def add(_logger: Any, _name: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        event["process"] = process
+        return event
+
+    return add

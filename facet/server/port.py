@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import grpc
 
@@ -56,8 +58,9 @@ def call_options(config: ServerConfig) -> list[tuple[str, int]]:
         ("grpc.server.max_pending_requests_hard_limit", _MAX_UNACCEPTED_CALLS),
         ("grpc.max_receive_message_length", config.receivable_bytes),
         ("grpc.max_send_message_length", -1),
-        # A second server on the port is refused, instead of taking every other connection.
-        ("grpc.so_reuseport", 0),
+        # A second server on the port is refused, instead of taking every other connection. The processes of one server
+        # share theirs: the system gives each connection to one of them.
+        ("grpc.so_reuseport", int(config.processes > 1)),
     ]
 
 
@@ -81,16 +84,41 @@ def listen(server: grpc.aio.Server, config: ServerConfig, credentials: grpc.Serv
     return f"{host}:{port}"
 
 
+@contextmanager
+def shared_port(config: ServerConfig) -> Iterator[int]:
+    """Keep the port for the processes of this server while the body runs; gives its number, also of a free one.
+
+    Args:
+        config: the address.
+
+    Raises:
+        BindError: the address is in use or is not one of this machine.
+    """
+    if reason := _reason(config):
+        raise BindError(reason)
+    # It does not listen, so it gets no connections.
+    with _socket(config, socket.SO_REUSEPORT) as held:
+        yield held.getsockname()[1]
+
+
 def _reason(config: ServerConfig) -> str:
     """Why gRPC could not open the port: its error does not say. Tries the same with the standard library."""
     try:
-        found = socket.getaddrinfo(
-            config.host.strip("[]"), config.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
-        family, kind, protocol, _, address = found[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
+        _socket(config, socket.SO_REUSEADDR).close()
     except OSError as error:
         return f"cannot listen on {config.host}:{config.port}: {(error.strerror or str(error)).lower()}"
     return ""
+
+
+def _socket(config: ServerConfig, option: int) -> socket.socket:
+    """A socket that is bound to the address."""
+    found = socket.getaddrinfo(config.host.strip("[]"), config.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    family, kind, protocol, _, address = found[0]
+    bound = socket.socket(family, kind, protocol)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, option, 1)
+        bound.bind(address)
+    except BaseException:
+        bound.close()
+        raise
+    return bound

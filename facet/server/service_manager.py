@@ -8,13 +8,14 @@ import socket
 import structlog
 
 READY, STOPPING = "READY=1", "STOPPING=1"
+SOCKET_VARIABLE = "NOTIFY_SOCKET"
 
 _log = structlog.get_logger("facet.server")
 
 
 def notify(state: str) -> None:
     """Send a state to the socket that NOTIFY_SOCKET names; without it, nobody wants to know."""
-    name = os.environ.get("NOTIFY_SOCKET", "")
+    name = os.environ.get(SOCKET_VARIABLE, "")
     if not name:
         return
     address = f"\0{name[1:]}" if name.startswith("@") else name

@@ -91,6 +91,17 @@ class Config(BaseSettings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _processes_share_a_store(self) -> Self:
+        gallery = self.gallery
+        if self.server.processes > 1 and (not gallery.is_remote or gallery.milvus_uri.endswith(".db")):
+            store = "Milvus Lite" if gallery.is_remote else "SQLite"
+            raise ValueError(
+                f"server.processes is {self.server.processes}, and only one process can open a database of {store}: "
+                "set gallery.postgres_url (docs/scale.md), or leave server.processes at 1"
+            )
+        return self
+
     @property
     def callers_file(self) -> Path:
         """The file of the callers."""

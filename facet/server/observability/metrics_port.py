@@ -40,23 +40,27 @@ class MetricsPort(HttpPort):
     def __init__(
         self, registry: CollectorRegistry, readiness: Readiness, host: str, port: int, token: SecretStr | None = None
     ) -> None:
-        may_read = _Guard(token)
+        may_read = Guard(token)
         refused = Counter("facet_scrapes_refused", "Requests for metrics without the token.", registry=registry)
-        metrics = _guarded(_in_known_versions(make_wsgi_app(registry)), may_read, refused)
+        metrics = guarded(in_known_versions(make_wsgi_app(registry)), may_read, refused)
         probes = {
-            "/livez": _probe(readiness.why_not_alive, lambda: "", may_read),
-            "/readyz": _probe(readiness.why_not_ready, readiness.why_degraded, may_read),
+            "/livez": probe(readiness.why_not_alive, lambda: "", may_read),
+            "/readyz": probe(readiness.why_not_ready, readiness.why_degraded, may_read),
         }
         super().__init__(host, port, probes=probes, pages={"/metrics": metrics, "/": metrics})
 
 
-class _Guard:
-    """Tells whether a request has the token. Digests are compared, so that the time does not tell how long it is."""
+class Guard:
+    """Tells who may read what is not public: those who send the token.
+
+    Digests are compared, so that the time does not tell how long it is.
+    """
 
     def __init__(self, token: SecretStr | None) -> None:
         self._expected = None if token is None else _digest(f"Bearer {token.get_secret_value()}")
 
     def __call__(self, environ: WSGIEnvironment) -> bool:
+        """Whether a request has it, or needs none."""
         given = environ.get("HTTP_AUTHORIZATION", "")
         return self._expected is None or hmac.compare_digest(_digest(given), self._expected)
 
@@ -65,7 +69,9 @@ def _digest(text: str) -> bytes:
     return hashlib.sha256(text.encode()).digest()
 
 
-def _guarded(page: WSGIApplication, may_read: _Guard, refused: Counter) -> WSGIApplication:
+def guarded(page: WSGIApplication, may_read: Guard, refused: Counter) -> WSGIApplication:
+    """The page, for clients that have the token; the others are counted."""
+
     def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if may_read(environ):
             return page(environ, start_response)
@@ -77,7 +83,7 @@ def _guarded(page: WSGIApplication, may_read: _Guard, refused: Counter) -> WSGIA
     return answer
 
 
-def _in_known_versions(page: WSGIApplication) -> WSGIApplication:
+def in_known_versions(page: WSGIApplication) -> WSGIApplication:
     """The page, which refuses a client whose header Accept names a version that the library cannot read."""
 
     def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -92,7 +98,9 @@ def _in_known_versions(page: WSGIApplication) -> WSGIApplication:
     return answer
 
 
-def _probe(why_not: Callable[[], str], why_degraded: Callable[[], str], may_read: _Guard) -> WSGIApplication:
+def probe(why_not: Callable[[], str], why_degraded: Callable[[], str], may_read: Guard) -> WSGIApplication:
+    """A probe: 503 if there is a reason why not, else 200; clients that have the token read the reasons."""
+
     def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         problem = why_not()
         start_response(

@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from facet import Client, FailedPrecondition, InvalidArgument, NotFound, Unauthenticated, picture, stream_frame
 from facet.client.requests import enroll_request
+from facet.server.processes.metrics import ProcessesPort
 from facet.v1 import gallery_service_pb2 as gallery_pb
 from facet.v1 import recognition_service_pb2 as pb
 from facet.v1 import server_service_pb2 as server_pb
@@ -75,6 +76,16 @@ def scrape(serving: Serving) -> str:
 
 def families(serving: Serving) -> dict[str, Metric]:
     return {family.name: family for family in text_string_to_metric_families(scrape(serving))}
+
+
+def families_of_processes() -> dict[str, Metric]:
+    """What the port of several processes adds to their metrics."""
+    port = ProcessesPort((), "127.0.0.1", 0, None)
+    try:
+        with urllib.request.urlopen(f"http://{port.address}/metrics", timeout=60) as response:
+            return {family.name: family for family in text_string_to_metric_families(response.read().decode())}
+    finally:
+        port.close()
 
 
 def exported_labels(serving: Serving) -> dict[str, set[str]]:
@@ -250,8 +261,9 @@ def test_the_panels_of_the_dashboard_do_not_overlap_and_have_descriptions() -> N
 def test_documented_and_exported_metrics_are_the_same(used: Serving) -> None:
     text = (ROOT / "docs" / "operations.md").read_text("utf-8")
     documented = set(re.findall(r"`(facet_\w+)`", text))
-    exported = {name for name in families(used) if name.startswith("facet_") and not name.endswith("_created")}
-    counters = {name for name, family in families(used).items() if family.type == "counter"}
+    everything = families(used) | families_of_processes()
+    exported = {name for name in everything if name.startswith("facet_") and not name.endswith("_created")}
+    counters = {name for name, family in everything.items() if family.type == "counter"}
     assert documented == {f"{name}_total" if name in counters else name for name in exported}
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from facet.runtime.cores import usable_cores
+import facet.runtime.cores
+from facet.runtime.cores import share_cores, usable_cores
 
 
 def count(folder: Path, membership: str, files: dict[str, str]) -> int:
@@ -48,6 +49,15 @@ def test_cores_are_bounded_by_the_quotas_of_all_cgroups_around_the_process(
     tmp_path: Path, membership: str, files: dict[str, str], cores: int
 ) -> None:
     assert count(tmp_path, membership, files) == cores
+
+
+@pytest.mark.parametrize(("processes", "cores"), [(1, 16), (3, 5), (6, 3), (40, 1)])
+def test_processes_divide_the_cores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, processes: int, cores: int
+) -> None:
+    monkeypatch.setattr(facet.runtime.cores, "_processes", 1)
+    share_cores(processes)
+    assert count(tmp_path, "0::/\n", {}) == cores
 
 
 def test_cores_are_all_of_the_machine_where_there_is_no_affinity_and_no_cgroup(

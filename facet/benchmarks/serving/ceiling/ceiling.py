@@ -92,7 +92,7 @@ def ceiling(
     Starts a server on a real port whose models only sleep and return what they have returned before, as if an
     accelerator computed it. Clients in other processes send requests one after the other. What then limits the rate is
     the server's process: its event loop, and the lock of its Python interpreter, which one thread holds at a time. An
-    accelerator that is faster than that waits for it.
+    accelerator that is faster needs more processes: [b]facet serve --processes[/b].
 
       ceiling_search_per_s    answers of SearchEmbedding a second, in a
                               gallery of 1,001 subjects

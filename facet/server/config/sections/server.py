@@ -49,6 +49,10 @@ class ServerConfig(Section):
     """latency runs one inference at a time on all cores: the fastest answer to a single request. throughput runs one
     inference per core at the same time: more requests per second, for batches and many cameras. docs/performance.md
     compares them."""
+    processes: int = Field(1, ge=1, le=64)
+    """Number of server processes that share the port. The cores are divided between them; every other setting and limit
+    holds for each. More than one needs gallery.postgres_url or gallery.milvus_uri; see docs/scale.md. facet serve
+    --processes is the same."""
     workers: int = Field(0, ge=0, le=256)
     """Requests processed at the same time, each on its own thread; 0 means one per core that the process may use."""
     max_queue: int = Field(32, ge=0, le=4096)

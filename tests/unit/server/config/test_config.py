@@ -237,6 +237,20 @@ def test_an_empty_token_of_the_metrics_is_refused(monkeypatch: pytest.MonkeyPatc
         load()
 
 
+@pytest.mark.parametrize(("flags", "store"), [((), "SQLite"), (("--gallery.milvus-uri", "people.db"), "Milvus Lite")])
+def test_processes_share_no_file(flags: tuple[str, ...], store: str) -> None:
+    with pytest.raises(ConfigError, match=f"only one process can open a database of {store}: set gallery.postgres_url"):
+        load(["--server.processes", "2", *flags])
+    assert load(["--server.processes", "1", *flags]).server.processes == 1
+
+
+@pytest.mark.parametrize(
+    "flags", [("--gallery.milvus-uri", "http://milvus:19530"), ("--gallery.postgres-url", "postgresql://db/facet")]
+)
+def test_processes_share_a_store_of_several_servers(flags: tuple[str, ...]) -> None:
+    assert load(["--server.processes", "2", *flags]).server.processes == 2
+
+
 def test_the_configuration_is_frozen() -> None:
     with pytest.raises(ValidationError):
         Config().server.port = 1  # type: ignore[misc]

@@ -1,0 +1,180 @@
+"""Starts server processes, starts those again that die, and stops all of them together."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from facet.server.service_manager import SOCKET_VARIABLE
+
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.5, 30.0
+"""Time until a process that has died is started again; it doubles with each attempt."""
+_STEADY_SECONDS = 60.0
+"""A process that has served for this long begins with the first pause again."""
+_MAX_LINE_BYTES = 2**20
+"""Of what a process says when it serves."""
+
+_log = structlog.get_logger("facet.processes")
+
+
+class CannotStart(Exception):
+    """A process ended before it served; it has said why on standard error.
+
+    Attributes:
+        code: its exit code, at least 1.
+    """
+
+    def __init__(self, number: int, code: int) -> None:
+        super().__init__(f"process {number} cannot start (exit code {code})")
+        self.code = max(code, 1)
+
+
+@dataclass(slots=True)
+class Member:
+    """One of the processes.
+
+    Attributes:
+        number: from 1.
+        process: the system's process; ``None`` before its first start.
+        said: what it said when it began to serve; empty while it does not serve.
+        restarts: how often it was started again.
+    """
+
+    number: int
+    process: asyncio.subprocess.Process | None = None
+    said: Mapping[str, Any] = field(default_factory=dict)
+    restarts: int = 0
+
+    @property
+    def metrics_address(self) -> str:
+        """Where it serves its metrics; empty while it does not serve."""
+        return str(self.said.get("metrics_address", ""))
+
+
+class Processes:
+    """A number of server processes. Use it from one event loop.
+
+    A process must print a line of JSON on standard output when it serves, and stop when its standard input ends: then
+    the processes do not outlive this one, whatever ends it.
+
+    Args:
+        command: the arguments that start the process of a number.
+        count: number of processes.
+        stop_seconds: how long they may take to stop; then they are killed.
+
+    Attributes:
+        members: the processes.
+    """
+
+    def __init__(self, command: Callable[[int], Sequence[str]], count: int, stop_seconds: float) -> None:
+        self._command = command
+        self._stop_seconds = stop_seconds
+        self.members = tuple(Member(number) for number in range(1, count + 1))
+
+    async def run(
+        self, told_to_stop: asyncio.Event, when_ready: Callable[[], None], when_stopping: Callable[[], None]
+    ) -> bool:
+        """Run the processes until told to stop.
+
+        Args:
+            told_to_stop: is set when they are to stop.
+            when_ready: called once when all of them serve.
+            when_stopping: called once when they are told to stop.
+
+        Returns:
+            whether all have stopped by themselves; those that took too long were killed.
+
+        Raises:
+            CannotStart: one of them could not start at first. The others have been stopped.
+        """
+        tasks = {asyncio.create_task(told_to_stop.wait()), starting := asyncio.create_task(self._start_all())}
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if not told_to_stop.is_set():
+                await starting
+                when_ready()
+                tasks |= {asyncio.create_task(self._keep(member)) for member in self.members}
+                tasks.remove(starting)
+                await next(asyncio.as_completed(tasks))  # raises what no task should raise
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            when_stopping()
+            have_stopped = await self._stop_all()
+        return have_stopped
+
+    async def _start_all(self) -> None:
+        """Start the first one alone: it brings the database to its version, and what keeps all of them is said once."""
+        first, *others = self.members
+        await self._start(first)
+        try:
+            async with asyncio.TaskGroup() as together:
+                for member in others:
+                    together.create_task(self._start(member))
+        except* CannotStart as errors:
+            raise errors.exceptions[0] from None
+
+    async def _start(self, member: Member) -> None:
+        # In a session of its own: Ctrl-C is for this process, which tells the others to stop.
+        member.process = await asyncio.create_subprocess_exec(
+            *self._command(member.number),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            limit=_MAX_LINE_BYTES,
+            env=_environment(),
+            start_new_session=True,
+        )
+        assert member.process.stdout is not None  # noqa: S101 - it is a pipe
+        line = await member.process.stdout.readline()
+        if not line:
+            raise CannotStart(member.number, await member.process.wait())
+        member.said = json.loads(line)
+
+    async def _keep(self, member: Member) -> None:
+        """Start a process again whenever it ends."""
+        clock = asyncio.get_running_loop().time
+        pause = _FIRST_PAUSE_SECONDS
+        while member.process is not None:
+            begun = clock()
+            code = await member.process.wait()
+            member.said = {}
+            if clock() - begun > _STEADY_SECONDS:
+                pause = _FIRST_PAUSE_SECONDS
+            _log.error("a process died", process=member.number, pid=member.process.pid, code=code, again_in=pause)
+            while not member.said:
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+                member.restarts += 1
+                try:
+                    await self._start(member)
+                except (CannotStart, OSError) as error:
+                    _log.error("a process cannot start again", process=member.number, error=str(error), again_in=pause)
+            _log.info("a process serves again", process=member.number, pid=member.process.pid)
+
+    async def _stop_all(self) -> bool:
+        alive = [each.process for each in self.members if each.process is not None and each.process.returncode is None]
+        for process in alive:
+            process.terminate()
+        waiting = [asyncio.create_task(process.wait()) for process in alive]
+        late = (await asyncio.wait(waiting, timeout=self._stop_seconds))[1] if waiting else set()
+        if late:
+            _log.error("processes did not stop in time, and are killed", count=len(late), seconds=self._stop_seconds)
+        for process in alive:
+            if process.returncode is None:
+                process.kill()
+        await asyncio.gather(*waiting)
+        return not late
+
+
+def _environment() -> dict[str, str]:
+    """That of this process, whose modules the others find. Only this one speaks with the service manager."""
+    kept = {name: value for name, value in os.environ.items() if name != SOCKET_VARIABLE}
+    return kept | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
