@@ -40,6 +40,10 @@ COMMANDS = (
         *("Measure a gallery that two servers share in PostgreSQL.", _GALLERIES),
     ),
     Lazy(
+        *("pgvector", "facet.benchmarks.galleries.pgvector.pgvector:pgvector"),
+        *("Compare Facet's index with pgvector.", _GALLERIES),
+    ),
+    Lazy(
         *("calibration", "facet.benchmarks.galleries.calibration.calibration:calibration"),
         *("Test whether thresholds keep their target FPIR.", _GALLERIES),
     ),

@@ -31,6 +31,7 @@ class PostgresServer:
     Args:
         folder: created if missing, and not deleted.
         settings: of PostgreSQL, by name.
+        programs: the folder with the programs of the server; ``None`` for those that are installed.
 
     Attributes:
         port: where it listens.
@@ -40,8 +41,10 @@ class PostgresServer:
         subprocess.CalledProcessError: it does not start within :data:`STARTS_WITHIN_SECONDS`.
     """
 
-    def __init__(self, folder: Path, settings: Mapping[str, Any] = MappingProxyType({})) -> None:
-        self._programs = _programs()
+    def __init__(
+        self, folder: Path, settings: Mapping[str, Any] = MappingProxyType({}), *, programs: Path | None = None
+    ) -> None:
+        self._programs = programs or _programs()
         self._folder = folder
         self._data = folder / "data"
         folder.mkdir(exist_ok=True)
