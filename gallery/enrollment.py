@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from gallery.embeddings import normalized
 from gallery.errors import (
     ConsentRequired,
-    LooksLikeAnotherSubject,
+    ContractMismatch,
     LooksUnlikeSubject,
     RequestIdReused,
     TooManyTemplates,
 )
 from gallery.etags import new_etag
 from gallery.index.protocol import Index
+from gallery.lookalikes import LookalikeSearch
 from gallery.open_gallery import OpenGallery
 from gallery.records.consents import Consent
 from gallery.records.enrollments import Enrolled, Enrollment
@@ -84,15 +85,33 @@ class Enroller:
             LooksLikeAnotherSubject: see above; not raised if ``accept_lookalike`` is set.
             LooksUnlikeSubject: see above; not raised if ``accept_unlike`` is set.
         """
-        with self._registry.changing(gallery_id) as gallery:
-            embeddings = self._embeddings(gallery, enrollment)
-            contract, embedding = next(iter(embeddings.items()))
-            index = gallery.index_for(contract)
-            checked = self._check(gallery, index, subject_id, enrollment, embedding)
-            unlike = self._unlike_templates(index, checked, enrollment, embedding)
-            if validate_only:
-                return replace(checked, template=replace(checked.template, template_id=""), unlike=unlike)
-            return replace(self._store_template(gallery, checked, enrollment, embeddings), unlike=unlike)
+        gallery = self._registry.find(gallery_id)
+        lookalikes = None if enrollment.accept_lookalike else self._searched_ahead(gallery, subject_id, enrollment)
+        with gallery.change_lock:
+            with self._registry.storing(gallery):
+                embeddings = self._embeddings(gallery, enrollment)
+                contract, embedding = next(iter(embeddings.items()))
+                index = gallery.index_for(contract)
+                if not enrollment.accept_lookalike and (lookalikes is None or lookalikes.contract != contract):
+                    lookalikes = LookalikeSearch(gallery, contract, subject_id, embedding)
+                checked = self._check(gallery, lookalikes, subject_id, enrollment)
+                unlike = self._unlike_templates(index, checked, enrollment, embedding)
+                if validate_only:
+                    return replace(checked, template=replace(checked.template, template_id=""), unlike=unlike)
+                stored = self._store_template(gallery, checked, enrollment, embeddings)
+            if not stored.already_enrolled:
+                self._show(gallery, stored, embeddings, is_new=not checked.subject.etag)
+            return replace(stored, unlike=unlike)
+
+    def _searched_ahead(self, gallery: OpenGallery, subject_id: str, enrollment: Enrollment) -> LookalikeSearch | None:
+        """Search for look-alikes before the gallery is held; ``None`` if it is not known yet by which embedding."""
+        try:
+            contract, embedding = next(iter(self._embeddings(gallery, enrollment).items()))
+            lookalikes = LookalikeSearch(gallery, contract, subject_id, embedding)
+            lookalikes.search_ahead()
+        except ContractMismatch:
+            return None  # unless the gallery has just changed, this is found out again
+        return lookalikes
 
     def _embeddings(self, gallery: OpenGallery, enrollment: Enrollment) -> dict[str, NDArray[np.float32]]:
         """Return the embedding under the contract that searches, and then that under the other one of a migration.
@@ -117,10 +136,9 @@ class Enroller:
     def _check(
         self,
         gallery: OpenGallery,
-        index: Index,
+        lookalikes: LookalikeSearch | None,
         subject_id: str,
         enrollment: Enrollment,
-        embedding: NDArray[np.float32],
     ) -> Enrolled:
         """Return the answer of the enrolment; a new template has no id yet, nor has a new subject without one."""
         gallery_id = gallery.gallery_id
@@ -139,8 +157,8 @@ class Enroller:
                     return Enrolled(subject, template, already_enrolled=True)
             if subject.template_count >= self._max_templates:
                 raise TooManyTemplates(gallery_id, subject_id, self._max_templates)
-        if not enrollment.accept_lookalike:
-            _refuse_lookalike(gallery, index, subject_id, embedding)
+        if lookalikes is not None:
+            lookalikes.refuse()
         moment = self._registry.clock()
         expire_time = enrollment.expire_time
         if subject is None:
@@ -199,7 +217,7 @@ class Enroller:
         enrollment: Enrollment,
         embeddings: Mapping[str, NDArray[np.float32]],
     ) -> Enrolled:
-        """Store what :meth:`_check` returned, then make it visible to searches; the answer has its ids."""
+        """Store what :meth:`_check` returned; the answer has its ids."""
         request = EnrollmentRequest(enrollment.request_id, enrollment.request_digest) if enrollment.request_id else None
         checked = replace(checked, subject=self._record_consent(gallery, checked.subject))
         if checked.already_enrolled:
@@ -209,15 +227,12 @@ class Enroller:
         subject = checked.subject
         is_new = not subject.etag
         if is_new:
-            # A subject of this id may have expired a moment ago.
-            gallery.forget_subject(subject.subject_id)
             subject_id = subject.subject_id or new_id()
             subject = replace(subject, subject_id=subject_id, etag=new_etag())
         template = replace(checked.template, template_id=new_id(), subject_id=subject.subject_id)
-        added = [(gallery.indexes[contract], embedded[None]) for contract, embedded in embeddings.items()]
         # A lack of memory must show before the store commits.
-        for index, _ in added:
-            index.reserve()
+        for contract in embeddings:
+            gallery.indexes[contract].reserve()
         (contract, embedding), *others = embeddings.items()
         self._store.add_template(
             template,
@@ -228,14 +243,26 @@ class Enroller:
             contract=contract,
             other=others[0][1] if others else None,
         )
-        for index, embedded in added:
-            index.add(
-                EmbeddedTemplates((subject.subject_id,), (subject.display_name,), (template.template_id,), embedded)
-            )
-        policy = gallery.settings.policy
-        if policy.subject_expiry(subject) is not None or policy.template_expiry(template) is not None:
-            self._registry.drop_expired(gallery)
         return Enrolled(subject, template, already_enrolled=False)
+
+    def _show(
+        self, gallery: OpenGallery, stored: Enrolled, embeddings: Mapping[str, NDArray[np.float32]], *, is_new: bool
+    ) -> None:
+        """Make a template visible to searches."""
+        subject, template = stored.subject, stored.template
+        if is_new:
+            # A subject of this id may have expired a moment ago.
+            gallery.forget_subject(subject.subject_id)
+        for contract, embedding in embeddings.items():
+            gallery.indexes[contract].add(
+                EmbeddedTemplates(
+                    (subject.subject_id,), (subject.display_name,), (template.template_id,), embedding[None]
+                )
+            )
+        gallery.changes += 1
+        gallery.recent.note((subject.subject_id,))
+        policy = gallery.settings.policy
+        self._registry.note_expiry(gallery, policy.subject_expiry(subject), policy.template_expiry(template))
 
     def _record_consent(self, gallery: OpenGallery, subject: Subject) -> Subject:
         """Store the consent of a subject that is stored with another one."""
@@ -254,24 +281,6 @@ class Enroller:
             raise RequestIdReused(gallery_id, enrollment.request_id)
         subject = self._store.subject(gallery_id, template.subject_id)
         return Enrolled(subject, template, already_enrolled=True)
-
-
-def _refuse_lookalike(gallery: OpenGallery, index: Index, subject_id: str, embedding: NDArray[np.float32]) -> None:
-    settings = gallery.settings
-    others = gallery.distinct.others(subject_id)
-    (found,) = index.search(
-        embedding[None], subjects=1 + len(others), mean_of_best=settings.mean_of_best, at_least=settings.threshold
-    )
-    for nearest in found.candidates:
-        if nearest.subject_id == subject_id or nearest.similarity < settings.threshold:
-            return
-        if nearest.subject_id in others:
-            continue
-        own = index.similarity(subject_id, embedding, mean_of_best=settings.mean_of_best)
-        if own is None or nearest.similarity > own:
-            raise LooksLikeAnotherSubject(
-                gallery.gallery_id, nearest.subject_id, nearest.similarity, settings.threshold
-            )
 
 
 def _with_consent(subject: Subject, consent: Consent | None) -> Subject:

@@ -10,6 +10,7 @@ from datetime import datetime
 from gallery.errors import ContractMismatch
 from gallery.index.protocol import Index
 from gallery.mismatches import Mismatches
+from gallery.recent_changes import RecentChanges
 from gallery.records.calibrations import Calibration, calibration_status
 from gallery.records.distinct_pairs import NO_PAIRS, DistinctPairs
 from gallery.records.expired import Expired
@@ -95,6 +96,7 @@ class OpenGallery:
             the index.
         distinct: the subjects that were told apart; replaced as a whole, like the settings.
         expiries: how often something has left the index because it had expired.
+        recent: the latest of these changes.
         changes: the number of changes made by this process, and of changes of others that it has followed.
         stored_revision: the indexes have everything that the store had at this revision; the first one if it has no
             feed.
@@ -117,6 +119,7 @@ class OpenGallery:
     next_expiry: datetime | None
     distinct: DistinctPairs = NO_PAIRS
     expiries: int = 0
+    recent: RecentChanges = field(default_factory=RecentChanges)
     changes: int = 0
     stored_revision: Revision = FIRST
     answer_key: bytes | None = None
@@ -135,6 +138,7 @@ class OpenGallery:
         """Remove subjects and templates that were deleted or have expired; the indexes may lack them already."""
         for index in self.indexes.values():
             index.remove(gone)
+        self.recent.note((*gone.subject_ids, *(subject_id for subject_id, _ in gone.templates)))
         self.distinct = self.distinct.without(gone.subject_ids)
         self.on_gone(self.gallery_id, gone.subject_ids)
 
@@ -147,6 +151,7 @@ class OpenGallery:
         """Remove a subject that was deleted, has expired, or was merged into another one."""
         for index in self.indexes.values():
             index.remove_subject(subject_id)
+        self.recent.note((subject_id,))
         self.on_gone(self.gallery_id, (subject_id,))
 
     def index_for(self, contract: str) -> Index:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from datetime import datetime
 from types import MappingProxyType
 
 from gallery.errors import ContractMismatch, GalleryNotFound, StorageError, StorageUnavailable
@@ -21,7 +22,7 @@ from gallery.records.migrations import Migration
 from gallery.search_pool import SearchPool
 from gallery.stores.base import Store
 from gallery.stores.feed import FIRST, Revision
-from gallery.times import Clock, now
+from gallery.times import Clock, earliest, now
 
 REFRESH_SECONDS = 1.0
 """How long a gallery of a store that other processes write to is used before the store is asked again."""
@@ -51,6 +52,7 @@ class GalleryRegistry:
         on_shown: told a gallery, and the settings that its searches go by from now on; ``None`` if it was closed.
         exclusively: keeps other processes from changing a gallery while this one does, and brings the gallery up to
             date with what they have changed before.
+        in_one_transaction: the same, for reading and writing that belong together: they are one transaction.
         on_gone: told subjects that leave a gallery; see :class:`gallery.open_gallery.OpenGallery`, also for what both
             must not do.
     """
@@ -77,6 +79,7 @@ class GalleryRegistry:
         self.on_shown: Callable[[str, SearchSettings | None], None] = lambda _, __: None
         self.on_gone: Callable[[str, Collection[str]], None] = lambda _, __: None
         self.exclusively: Callable[[OpenGallery], AbstractContextManager[None]] = lambda _: nullcontext()
+        self.in_one_transaction: Callable[[OpenGallery], AbstractContextManager[None]] = lambda _: nullcontext()
         self.create_lock = threading.Lock()
         """Held while a gallery is created or deleted, here and in the store."""
         after = ""
@@ -117,6 +120,12 @@ class GalleryRegistry:
                 gallery.forget(self._store.expired(gallery.gallery_id, limit=_ALL))
                 gallery.expiries += 1
             gallery.next_expiry = next_expiry
+
+    def note_expiry(self, gallery: OpenGallery, *expiries: datetime | None) -> None:
+        """Note when something expires that was added to a gallery; ``None`` for never."""
+        if math.isinf(gallery.fresh_until):
+            with gallery.expiry_lock:
+                gallery.next_expiry = earliest(gallery.next_expiry, *expiries)
 
     def _find(self, gallery_id: str) -> OpenGallery:
         found = self._galleries.get(gallery_id)
@@ -170,14 +179,33 @@ class GalleryRegistry:
         """
         gallery = self.find(gallery_id)
         with gallery.change_lock, self.exclusively(gallery):
-            if not self.is_open(gallery):
-                raise GalleryNotFound(gallery_id)
-            if gallery.next_expiry is not None and self.clock() >= gallery.next_expiry:
-                self.drop_expired(gallery)
+            self._check_held(gallery)
             try:
                 yield gallery
             finally:
                 gallery.changes += 1
+                gallery.recent.note(None)
+
+    @contextmanager
+    def storing(self, gallery: OpenGallery) -> Iterator[None]:
+        """Hold a gallery while one enrolment is checked and stored; the caller holds its ``change_lock``.
+
+        In a store that several processes write to, all of it is one transaction, which is durable afterwards. So the
+        indexes get the new template only then.
+
+        Raises:
+            GalleryNotFound: it was deleted.
+            StorageError: the store cannot be used; nothing was stored.
+        """
+        with self.in_one_transaction(gallery):
+            self._check_held(gallery)
+            yield
+
+    def _check_held(self, gallery: OpenGallery) -> None:
+        if not self.is_open(gallery):
+            raise GalleryNotFound(gallery.gallery_id)
+        if gallery.next_expiry is not None and self.clock() >= gallery.next_expiry:
+            self.drop_expired(gallery)
 
     def opened(self) -> list[OpenGallery]:
         """Return the galleries that are open now."""
@@ -214,6 +242,7 @@ class GalleryRegistry:
         self.show(opened, gallery)
         opened.stored_revision = revision
         opened.changes += 1
+        opened.recent.note(None)
 
     def _stored_revision(self, gallery_id: str) -> Revision:
         """Return the revision of a gallery; whoever loads it later has at least what it had then."""

@@ -66,6 +66,11 @@ def new_id() -> str:
     return str(uuid_utils.uuid7(nanoseconds=0 if nanoseconds < 0 else _LAST_NANOSECOND))
 
 
+def earliest(*moments: datetime | None) -> datetime | None:
+    """Return the earliest of some times; ``None`` is later than any."""
+    return min((each for each in moments if each is not None), default=None)
+
+
 def microseconds_of(duration: timedelta) -> int:
     """Convert a duration to microseconds."""
     return duration // timedelta(microseconds=1)

@@ -10,7 +10,7 @@ from itertools import islice
 from gallery.corrections import change_json
 from gallery.corrections.change_records import ChangeRecords, ReadChange
 from gallery.corrections.index_moves import IndexMoves
-from gallery.corrections.merging import earliest, followed_pairs, merged_subject
+from gallery.corrections.merging import followed_pairs, merged_subject
 from gallery.corrections.undoing import check_order, undoing
 from gallery.erasure.erasing import erasing
 from gallery.erasure.retention import Retention
@@ -43,7 +43,7 @@ from gallery.records.subjects import Subject
 from gallery.records.templates import StoredFace
 from gallery.registry import GalleryRegistry
 from gallery.stores.base import Store
-from gallery.times import new_id
+from gallery.times import earliest, new_id
 
 _FACES_PER_PAGE = 256
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 
@@ -10,6 +9,7 @@ from gallery.records.consents import Consent
 from gallery.records.distinct_pairs import DistinctPairs, Pair, ordered
 from gallery.records.policies import GalleryPolicy
 from gallery.records.subjects import Subject
+from gallery.times import earliest
 
 
 def merged_subject(gone: Subject, into: Subject, policy: GalleryPolicy, *, etag: str, time: datetime) -> Subject:
@@ -47,15 +47,6 @@ def followed_pairs(distinct: DistinctPairs, gone: str, into: str) -> tuple[tuple
     pairs = tuple(sorted(pair for pair in distinct.pairs if gone in pair))
     followed = {ordered(into, other) for other in distinct.others(gone)}
     return pairs, tuple(sorted(followed - distinct.pairs))
-
-
-def earliest(*moments: datetime | None) -> datetime | None:
-    """Return the earliest of some times; ``None`` is later than any."""
-    return min(_given(moments), default=None)
-
-
-def _given(moments: Iterable[datetime | None]) -> Iterable[datetime]:
-    return (each for each in moments if each is not None)
 
 
 def _first(*consents: Consent | None) -> Consent | None:

@@ -10,6 +10,7 @@ from gallery.records.distinct_pairs import DistinctPairs
 from gallery.records.templates import EmbeddedTemplates
 from gallery.registry import GalleryRegistry
 from gallery.stores.feed import ChangeFeed, ChangesForgotten, GalleryChanges
+from gallery.times import earliest
 
 _NONE = EmbeddedTemplates((), (), (), np.empty((0, 0), np.float32))
 
@@ -43,10 +44,10 @@ def _apply(registry: GalleryRegistry, opened: OpenGallery, changes: GalleryChang
     if changes.subject_ids:
         for contract, index in opened.indexes.items():
             index.replace_subjects(changes.subject_ids, changes.templates.get(contract, _NONE))
+        opened.recent.note(changes.subject_ids)
     with opened.expiry_lock:
         # The earlier one may be due: what expired then is still in the index.
-        expiries = [each for each in (opened.next_expiry, changes.next_expiry) if each is not None]
-        opened.next_expiry = min(expiries, default=None)
+        opened.next_expiry = earliest(opened.next_expiry, changes.next_expiry)
     if changes.distinct is not None:
         opened.distinct = DistinctPairs(changes.distinct)
     if changes.gallery is not None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 
 from gallery.errors import GalleryNotFound, StorageAway, StorageError
 from gallery.following.catching_up import catch_up
 from gallery.log import SILENT, Log
 from gallery.open_gallery import OpenGallery
 from gallery.registry import GalleryRegistry
-from gallery.stores.feed import ChangeFeed, GalleryRevision
+from gallery.stores.feed import ChangeFeed, GalleryRevision, Hold
 
 POLL_SECONDS = 1.0
 """How long it waits for word of a change before it looks for one."""
@@ -43,7 +44,8 @@ class Follower:
         self._current_at = time.monotonic()
         self._failure: StorageError | None = None
         self._thread = threading.Thread(target=self._run, name="gallery-follower", daemon=True)
-        registry.exclusively = self._exclusively
+        registry.exclusively = partial(self._caught_up, feed.exclusive)
+        registry.in_one_transaction = partial(self._caught_up, feed.one_transaction)
 
     def start(self) -> None:
         """Begin to follow."""
@@ -96,7 +98,7 @@ class Follower:
         self._feed.close()
 
     @contextmanager
-    def _exclusively(self, opened: OpenGallery) -> Iterator[None]:
+    def _caught_up(self, holding: Callable[[str], AbstractContextManager[Hold]], opened: OpenGallery) -> Iterator[None]:
         """Keep other servers from changing a gallery, which is brought up to date first.
 
         So what is checked against the indexes, as look-alikes are, is checked against everything that is stored.
@@ -108,10 +110,10 @@ class Follower:
         if isinstance(self._failure, StorageAway):
             # Whoever waits for a store that is away keeps a thread from searching.
             raise StorageAway(str(self._failure))
-        with self._feed.exclusive(opened.gallery_id) as hold:
+        with holding(opened.gallery_id) as hold:
             catch_up(self._registry, self._feed, opened)
             yield
-        # The indexes have what this thread has written, and nobody else wrote in the meantime.
+        # The indexes have what this thread has written, or will at once, and nobody else wrote in the meantime.
         if hold.revision is not None:
             opened.stored_revision = hold.revision
 

@@ -114,6 +114,15 @@ class ChangeFeed(Protocol):
             StorageBusy: another process holds the gallery for too long.
         """
 
+    def one_transaction(self, gallery_id: str) -> AbstractContextManager[Hold]:
+        """The same, for changes that take one transaction: all that this thread reads and writes in the meantime.
+
+        It is durable when this ends, and nothing was changed if this raises.
+
+        Raises:
+            StorageBusy: others hold the gallery for too long.
+        """
+
     def wait(self, timeout: float) -> None:
         """Wait until something may have changed, at most for so many seconds."""
 

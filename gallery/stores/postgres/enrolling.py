@@ -124,11 +124,12 @@ def add_template(
     crop: bytes | None,
     contract: str,
     other: NDArray[np.float32] | None,
+    is_locked: bool,
 ) -> bool:
-    """Add a template in a transaction of its own, which is committed; see :meth:`gallery.stores.base.Store`.
+    """Add a template; see :meth:`gallery.stores.base.Store.add_template`.
 
     Args:
-        connection: in a transaction that writes, and that has just begun.
+        connection: in a transaction that writes.
         template: the template.
         embedding: its embedding under the contract that searches.
         now: the time, microseconds.
@@ -137,6 +138,7 @@ def add_template(
         crop: its crop.
         contract: the contract that searches, as the caller knows it; empty if the caller is sure.
         other: its embedding under the other contract of the gallery's migration.
+        is_locked: whether the transaction has locked the gallery.
 
     Returns:
         whether it was added. If not, nothing was changed: the gallery or the subject does not exist, or another
@@ -156,12 +158,12 @@ def add_template(
     }
     query = _ADD_TO_SUBJECT
     with connection.pipeline():
-        connection.execute(_LOCK, wanted)
+        if not is_locked:
+            connection.execute(_LOCK, wanted)
         if new_subject is not None:
             connection.execute(_DELETE_EXPIRED.encode(), wanted)
             values |= {f"new_{name}": value for name, value in subject_values(new_subject).items()}
             query = _ADD_WITH_SUBJECT
         connection.execute(_ADD_MODELS, {"models": [template.face_model, template.embedding_model]})
         added = connection.execute(query.encode(), wanted | template_values(template) | values)
-        connection.commit()
     return added.rowcount == 1

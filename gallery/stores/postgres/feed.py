@@ -33,6 +33,7 @@ _STATE = f"""
         JOIN contracts AS own ON own.key = contract_key LEFT JOIN contracts AS other ON other.key = other_key
     WHERE gallery_id = %s AND NOT is_hidden
 """  # noqa: S608
+_LOCK = "SELECT FROM galleries WHERE gallery_id = %s AND NOT is_hidden FOR NO KEY UPDATE"
 _SINCE = """
     SELECT revision, token::TEXT, subject_ids FROM revisions WHERE gallery_key = %s AND revision >= %s
     ORDER BY revision
@@ -120,8 +121,18 @@ class PostgresFeed:
         with self._database.exclusive(gallery_id) as connection:
             yield hold
             connection.autocommit = True
-            row = connection.execute(_REVISION.encode(), (gallery_id,)).fetchone()
-            hold.revision = None if row is None else _revision(*row[1:]).revision
+            hold.revision = _latest(connection, gallery_id)
+
+    @contextmanager
+    def one_transaction(self, gallery_id: str) -> Iterator[Hold]:
+        """See :meth:`gallery.stores.feed.ChangeFeed.one_transaction`."""
+        hold = Hold()
+        with self._database.one_transaction(gallery_id) as connection:
+            # What is read from here on is as the last writer has left it.
+            connection.execute(_LOCK, (gallery_id,))
+            yield hold
+            revision = _latest(connection, gallery_id)
+        hold.revision = revision
 
     def wait(self, timeout: float) -> None:
         """See :meth:`gallery.stores.feed.ChangeFeed.wait`; one thread may wait."""
@@ -177,6 +188,11 @@ def _noted(connection: Connection, gallery_key: int, after: Revision) -> frozens
             raise ChangesForgotten
         noted.update(subject_ids)
     return frozenset(noted)
+
+
+def _latest(connection: Connection, gallery_id: str) -> Revision | None:
+    row = connection.execute(_REVISION.encode(), (gallery_id,)).fetchone()
+    return None if row is None else _revision(*row[1:]).revision
 
 
 def _revision(create_time: int, number: int, token: str) -> GalleryRevision:

@@ -255,7 +255,14 @@ class PostgresStore:
         other: NDArray[np.float32] | None = None,
     ) -> None:
         """See :meth:`gallery.stores.base.Store.add_template`."""
-        add = partial(add_template, now=self._now(), new_subject=new_subject, request=request, crop=crop)
+        add = partial(
+            add_template,
+            now=self._now(),
+            new_subject=new_subject,
+            request=request,
+            crop=crop,
+            is_locked=self.database.is_in_one_transaction,
+        )
         with self.database.writing() as connection:
             if add(connection, template, embedding, contract=contract, other=other):
                 return

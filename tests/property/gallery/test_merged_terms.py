@@ -7,10 +7,11 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gallery.corrections.merging import earliest, merged_subject
+from gallery.corrections.merging import merged_subject
 from gallery.records.consents import Consent, ConsentBasis
 from gallery.records.policies import GalleryPolicy
 from gallery.records.subjects import Subject
+from gallery.times import earliest
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 moments = st.integers(0, 9).map(lambda days: START + timedelta(days=days))

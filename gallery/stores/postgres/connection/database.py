@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
@@ -29,6 +30,8 @@ _ANSWER_SHARE = 1.5
 """How long a connection waits for an answer, likewise: the database has ended the statement before, if it runs."""
 _CHECK_SECONDS = 2.0
 """The same, for the check that a connection works."""
+_TRUSTED_SECONDS = 1.0
+"""How long a connection that has answered is used without this check."""
 _AWAY_SECONDS = 0.2
 """The same, if the one before it waited in vain."""
 _NO_CONNECTION_STRING = (
@@ -118,8 +121,10 @@ class PostgresDatabase:
         Raises:
             StorageError: the database cannot be read.
         """
-        with self.failures.translated(), self._transaction() as connection:
-            _begin_with(connection, IsolationLevel.REPEATABLE_READ, read_only=True)
+        with (
+            self.failures.translated(),
+            self._transaction(IsolationLevel.REPEATABLE_READ, read_only=True) as connection,
+        ):
             yield connection
 
     @contextmanager
@@ -131,8 +136,7 @@ class PostgresDatabase:
         Raises:
             StorageError: the database cannot be written.
         """
-        with self.failures.translated(), self._transaction() as connection:
-            _begin_with(connection, IsolationLevel.READ_COMMITTED, read_only=False)
+        with self.failures.translated(), self._transaction(IsolationLevel.READ_COMMITTED) as connection:
             yield connection
 
     @contextmanager
@@ -162,6 +166,31 @@ class PostgresDatabase:
                 except psycopg.Error:
                     # The lock goes with the connection. What was done under it is done.
                     connection.close()
+
+    @contextmanager
+    def one_transaction(self, name: str) -> Iterator[Connection]:
+        """Run a transaction, to which everything belongs that this thread reads and writes in the meantime.
+
+        No :meth:`exclusive` block of the same name runs meanwhile; other transactions of this kind do.
+
+        Raises:
+            StorageBusy: others hold it for too long.
+            StorageUnavailable: the database cannot be used; nothing was changed, unless the connection broke while the
+                database committed.
+        """
+        with self.failures.translated(), self._connection() as connection:
+            _begin_with(connection, IsolationLevel.READ_COMMITTED, read_only=False)
+            connection.execute("SELECT pg_advisory_xact_lock_shared(hashtext(%s), hashtext(%s))", (self.schema, name))
+            self._held.connection, self._held.is_transaction = connection, True
+            try:
+                yield connection
+            finally:
+                self._held.connection, self._held.is_transaction = None, False
+
+    @property
+    def is_in_one_transaction(self) -> bool:
+        """Whether this thread is within :meth:`one_transaction`."""
+        return self._held.is_transaction
 
     @contextmanager
     def importing(self) -> Iterator[Connection]:
@@ -245,16 +274,21 @@ class PostgresDatabase:
             yield connection
 
     @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
+    def _transaction(self, level: IsolationLevel, *, read_only: bool = False) -> Iterator[Connection]:
         held = self._held.connection
         if held is None:
             with self._connection() as connection:
+                _begin_with(connection, level, read_only=read_only)
                 yield connection
             return
         if held.closed:
             raise psycopg.OperationalError("the connection is broken")
+        if self._held.is_transaction:
+            yield held
+            return
         if held.info.transaction_status != TransactionStatus.IDLE:
             raise RuntimeError("a transaction was begun within another one")
+        _begin_with(held, level, read_only=read_only)
         try:
             yield held
         except BaseException:
@@ -279,9 +313,10 @@ class PostgresDatabase:
 
 
 class _Held(threading.local):
-    """The connection that holds a lock for this thread."""
+    """The connection that holds a lock for this thread, or runs its transaction."""
 
     connection: Connection | None = None
+    is_transaction: bool = False
 
 
 class _Counter:
@@ -301,9 +336,10 @@ class _Counter:
 
 
 def _check(connection: LimitedConnection) -> None:
-    """Raise an error unless a connection works."""
-    with connection.limited(_CHECK_SECONDS):
-        ConnectionPool.check_connection(connection)
+    """Raise an error unless a connection works, or has worked a moment ago."""
+    if time.monotonic() - connection.answered_at > _TRUSTED_SECONDS:
+        with connection.limited(_CHECK_SECONDS):
+            ConnectionPool.check_connection(connection)
 
 
 def _begin_with(connection: Connection, level: IsolationLevel, *, read_only: bool) -> None:

@@ -20,9 +20,11 @@ class LimitedConnection(psycopg.Connection[tuple[Any, ...]]):
 
     Attributes:
         limit: the longest time to wait for an answer, seconds; ``None`` for any time.
+        answered_at: when the database has answered last, on the monotonic clock.
     """
 
     limit: float | None = None
+    answered_at: float = 0.0
 
     @contextmanager
     def limited(self, limit: float | None) -> Iterator[None]:
@@ -39,9 +41,10 @@ class LimitedConnection(psycopg.Connection[tuple[Any, ...]]):
         Raises:
             OperationalError: the limit is over; the connection is closed.
         """
-        if self.limit is None:
-            return super().wait(gen, *args, **kwargs)
-        return super().wait(self._within(gen, self.limit), *args, **kwargs)
+        limited = gen if self.limit is None else self._within(gen, self.limit)
+        answer = super().wait(limited, *args, **kwargs)
+        self.answered_at = time.monotonic()
+        return answer
 
     def _within(self, gen: Generator[Any, Any, T], limit: float) -> Generator[Any, Any, T]:
         """Go through the steps of an operation; a step without news comes every tenth of a second."""
