@@ -75,10 +75,13 @@ SHELL = "|".join(
         r"(psql|createdb|pg_dump|pg_restore) .*",
         r"\S*python3? (-m (venv|pip|build|pytest|tests\.faults\.matrix) |examples/|scripts/).*",
         r"\.venv/bin/(ruff|lint-imports|mypy).*",
+        r"deploy/make-secrets",
+        r"(docker|kubectl|systemctl|install|/opt/facet/bin/pip) .*|systemd-sysusers",
     )
 )
-"""Lines of a shell that are no command of Facet's. .ci/run, the tests of examples/ and test_postgres_commands.py run
-them."""
+"""Lines of a shell that are no command of Facet's. .ci/run, the tests of examples/ and deploy/, and
+test_postgres_commands.py run them. Those of the last pattern are not run: they need an engine for containers, a
+cluster, or the rights of an administrator. The tests of deploy/ check the files that they name."""
 
 
 @dataclass(frozen=True, slots=True)
