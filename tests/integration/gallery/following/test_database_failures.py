@@ -11,7 +11,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -144,7 +143,7 @@ def test_a_database_that_is_frozen_is_not_waited_for_without_end_and_searches_go
     server = Galleries(store, contract=CONTRACT, dimension=DIMENSION, max_templates_per_subject=MAX_TEMPLATES)
     server.create_gallery("g", display_name="", threshold=0.5)
     server.enroll("g", "ann", face(axis(1)))
-    frozen = processes(postgres_server)
+    frozen = postgres_server.processes
     for process_id in frozen:
         os.kill(process_id, signal.SIGSTOP)
     try:
@@ -160,12 +159,6 @@ def test_a_database_that_is_frozen_is_not_waited_for_without_end_and_searches_go
     until(lambda: server.follower is not None and server.follower.failure is None, "it is not followed again")
     server.enroll("g", "bob", face(axis(10)))
     server.close()
-
-
-def processes(server: PostgresServer) -> list[int]:
-    """Return the ids of a server's processes."""
-    children = Path(f"/proc/{server.process_id}/task/{server.process_id}/children")
-    return [server.process_id, *map(int, children.read_text().split())]
 
 
 def test_an_import_does_not_keep_a_server_with_few_connections_from_searching(
