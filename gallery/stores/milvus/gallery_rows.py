@@ -132,7 +132,6 @@ class GalleryRows:
                     break
                 self._write(gallery, key)
                 self._removal.forget(key)
-                self._locator.invalidate(gallery.gallery_id)
                 return self.gallery(gallery.gallery_id)
             self._removal.note(key, contracts_of(gallery))
             clock.sleep(random.uniform(0, _BACK_OFF_SECONDS))  # noqa: S311 - not for security
@@ -154,16 +153,16 @@ class GalleryRows:
         after = change.apply(before, etag=new_etag, time=time)
         if (before.migration is None) == (after.migration is None):
             self._write(after, location.key, before=location)
-            self._locator.invalidate(gallery_id)
             return
         with self._second_embeddings.beginning_or_ending(location):
             if after.migration is not None:
+                # A switch needs it, and it takes seconds to create.
+                self._collections.ensure("reference_starts")
                 # What another server wrote after an earlier migration had ended.
                 self._second_embeddings.remove_all(location, contracts_of(after)[1])
             for contract in location.contracts[1:]:
                 self._removal.note_dropped(location.key, contract)
             self._write(after, location.key, before=location)
-            self._locator.invalidate(gallery_id)
             for contract in location.contracts[1:]:
                 self._second_embeddings.remove_all(location, contract)
 
@@ -188,3 +187,4 @@ class GalleryRows:
             name = self._migrations.write(key, gallery.migration, current=known)
         row = gallery_row(gallery, key, self._collections.gallery_fields, migration_row=name)
         self._milvus.upsert(self._collections.galleries, [row])
+        self._locator.wrote(row)

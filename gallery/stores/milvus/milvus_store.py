@@ -118,12 +118,12 @@ class MilvusStore:
         except BaseException:
             self.milvus.close()
             raise
+        self._threads = ThreadPoolExecutor(_THREADS, "milvus")
         migrations = MigrationRows(self.milvus, self.collections)
-        self.locator = GalleryLocator(self.milvus, self.collections, clock, migrations)
+        self.locator = GalleryLocator(self.milvus, self.collections, clock, migrations, self._threads)
         self._expiry = self.locator.expiry
         self._expired = ExpiredRows(self.milvus, self.collections, self.locator)
         self._faces = FaceReader(self.milvus, self.collections, self._expiry)
-        self._threads = ThreadPoolExecutor(_THREADS, "milvus")
         self._templates = SubjectTemplates(self.milvus, self.collections, self._expiry, self._threads)
         self._distinct = DistinctRows(self.milvus, self.collections, self._faces)
         self._outcomes = MilvusOutcomes(self.milvus, self.collections, self.locator, self._faces)

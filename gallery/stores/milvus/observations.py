@@ -119,11 +119,12 @@ class MilvusObservations:
         collection = self._collections.ensure("reference_starts")
         place = row_id(key, hashlib.sha256(source.encode()).hexdigest()[:16])
         row = {"id": place, "gallery": key, "source": source, "start": to_microseconds(start)}
+        # Before the row is written: these reads would wait for it.
+        others = f"gallery == {key} and id != {quoted(place)}"
+        pages = [] if source else list(self._milvus.pages(collection, others, (), at_once=_ROWS_AT_ONCE))
         self._milvus.upsert(collection, [with_no_vector(row)])
-        if not source:
-            others = f"gallery == {key} and id != {quoted(place)}"
-            for rows in self._milvus.pages(collection, others, (), at_once=_ROWS_AT_ONCE):
-                self._milvus.delete(collection, [each["id"] for each in rows])
+        for rows in pages:
+            self._milvus.delete(collection, [each["id"] for each in rows])
 
     def _add(self, observation: Observation) -> None:
         key = self._locator.find(observation.gallery_id).key

@@ -67,11 +67,13 @@ class MigrationRows:
             current: names the row of the migration that the gallery has; empty for none.
         """
         collection, name = self._collections.ensure(_KIND), secrets.token_hex(16)
+        # Before the new row is written: this read would wait for it.
+        old = f"gallery == {gallery_key} and written < {microseconds_ago(_SUPERSEDED_AFTER)}"
+        superseded = [row["id"] for row in self._milvus.query(collection, old, ("id",))]
         row = {"id": row_id(gallery_key, name), "gallery": gallery_key, "written": to_microseconds(now())}
         self._milvus.insert(collection, [with_no_vector(row | {"text": migration_json.to_text(migration)})])
-        old = f"gallery == {gallery_key} and written < {microseconds_ago(_SUPERSEDED_AFTER)}"
-        rows = self._milvus.query(collection, old, ("id",), strong=True)
-        self._milvus.delete(collection, [each["id"] for each in rows if each["id"] != row_id(gallery_key, current)])
+        self._milvus.delete(collection, [each for each in superseded if each != row_id(gallery_key, current)])
+        self._read[gallery_key] = name, migration
         return name
 
 

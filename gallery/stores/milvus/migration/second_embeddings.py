@@ -100,11 +100,11 @@ class MilvusSecondEmbeddings:
         """
         location = self._locator.find(gallery_id)
         having, _ = _sides(location, contract)
-        with_crop, without = (
-            self._locator.count_templates(location, where, strong=True)
-            - (0 if having is None else self._locator.count_templates(having, where, strong=True))
-            for where in ("has_crop == true", "has_crop == false")
-        )
+        wheres = ("has_crop == true", "has_crop == false")
+        templates = self._locator.count_matching(location, wheres, strong=True)
+        # Counted later, so that an enrolment between its two rows is not missing one.
+        embedded_ones = (0, 0) if having is None else self._locator.count_matching(having, wheres, strong=True)
+        with_crop, without = (count - found for count, found in zip(templates, embedded_ones, strict=True))
         # Templates may have got one between the two counts.
         return max(0, with_crop), max(0, without)
 

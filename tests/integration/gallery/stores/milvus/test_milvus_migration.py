@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -351,6 +352,33 @@ def test_a_switch_sees_what_another_server_has_just_enrolled_without_the_new_mod
         assert galleries.search_contract(here) == OLD.contract
         add_missing(one, here)
         assert galleries.migrations.switch(here, allow_default_threshold=True).contract == NEW.contract
+
+
+def test_a_switch_waits_for_no_time_tick_to_see_its_own_writes(
+    store: MilvusStore, here: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_missing(store, here)
+    galleries, client = server(store), store.milvus.client
+    read: list[tuple[str, str]] = []
+    written: set[str] = set()
+
+    def reading(query: Callable[..., Any], collection: str, **options: Any) -> Any:
+        if collection in written:
+            read.append((collection, options["consistency_level"]))
+        return query(collection, **options)
+
+    def writing(write: Callable[..., Any], collection: str, *args: Any, **options: Any) -> Any:
+        written.add(collection)
+        return write(collection, *args, **options)
+
+    monkeypatch.setattr(client, "query", partial(reading, client.query))
+    for name in ("insert", "upsert", "delete"):
+        monkeypatch.setattr(client, name, partial(writing, getattr(client, name)))
+    switched = galleries.migrations.switch(here, allow_default_threshold=True)
+    assert (switched.contract, switched.template_count) == (NEW.contract, 3)
+    assert written >= {store.collections.ensure(kind) for kind in ("galleries", "migrations", "reference_starts")}
+    # The claims of other servers are read after the own claim is written.
+    assert read == [(store.collections.ensure("changes"), "Strong")]
 
 
 def test_two_servers_that_begin_a_migration_begin_one(store: MilvusStore, here: str) -> None:
