@@ -30,6 +30,7 @@ from gallery.errors import (
 from gallery.estimation.observation_history import ObservationHistory
 from gallery.etags import check_etag, new_etag
 from gallery.following.follower import Follower
+from gallery.following.revisions import Revisions
 from gallery.log import SILENT, Log
 from gallery.migration.migrations import Migrations
 from gallery.mismatches import ModelNames
@@ -144,6 +145,7 @@ class Galleries:
         self.migrations = Migrations(store, self._registry, default_threshold=default_threshold)
         self.transfer = GalleryTransfer(store, self._registry, default_threshold=default_threshold)
         self.follower = None if store.feed is None else Follower(self._registry, store.feed, log)
+        self.revisions = Revisions(self._registry, self.follower)
         if self.follower is not None:
             self.follower.start()
 

@@ -77,6 +77,7 @@ def identify_request(
     include_objects: bool = False,
     distinct_subjects: bool = False,
     search: pb.Search.ValueType = pb.SEARCH_UNSPECIFIED,
+    min_revision: str = "",
 ) -> IdentifyRequest:
     """A request to identify, see :meth:`facet.Client.identify`."""
     return IdentifyRequest(
@@ -88,6 +89,7 @@ def identify_request(
         include_objects=include_objects,
         distinct_subjects=distinct_subjects,
         search=search,
+        min_revision=min_revision,
     )
 
 

@@ -317,6 +317,7 @@ class Gallery(_message.Message):
     OTHER_CALIBRATION_STATE_FIELD_NUMBER: _builtins.int
     OTHER_STALE_REASONS_FIELD_NUMBER: _builtins.int
     PROBLEM_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
     gallery_id: _builtins.str
     """The id of the gallery."""
     display_name: _builtins.str
@@ -344,6 +345,10 @@ class Gallery(_message.Message):
     problem: _builtins.str
     """Why this server cannot search the gallery, and what helps: it has not loaded an embedding model of the contract, see
     CONTRACT_MISMATCH. Empty if it can.
+    """
+    revision: _builtins.str
+    """How far the gallery has changed, as searches at this server know it. For min_revision of a search at another server.
+    Empty if the server cannot tell.
     """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
@@ -401,10 +406,11 @@ class Gallery(_message.Message):
         other_calibration_state: _types_pb2.CalibrationState.ValueType = ...,
         other_stale_reasons: _abc.Iterable[Global___StaleReason.ValueType] | None = ...,
         problem: _builtins.str = ...,
+        revision: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "create_time", b"create_time", "migration", b"migration", "other_calibration", b"other_calibration", "policy", b"policy", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "calibration_state", b"calibration_state", "contract", b"contract", "create_time", b"create_time", "display_name", b"display_name", "etag", b"etag", "gallery_id", b"gallery_id", "mean_of_best", b"mean_of_best", "migration", b"migration", "other_calibration", b"other_calibration", "other_calibration_state", b"other_calibration_state", "other_stale_reasons", b"other_stale_reasons", "policy", b"policy", "problem", b"problem", "stale_reasons", b"stale_reasons", "subject_count", b"subject_count", "template_count", b"template_count", "threshold", b"threshold", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "calibration_state", b"calibration_state", "contract", b"contract", "create_time", b"create_time", "display_name", b"display_name", "etag", b"etag", "gallery_id", b"gallery_id", "mean_of_best", b"mean_of_best", "migration", b"migration", "other_calibration", b"other_calibration", "other_calibration_state", b"other_calibration_state", "other_stale_reasons", b"other_stale_reasons", "policy", b"policy", "problem", b"problem", "revision", b"revision", "stale_reasons", b"stale_reasons", "subject_count", b"subject_count", "template_count", b"template_count", "threshold", b"threshold", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1140,11 +1146,16 @@ class EnrollFaceResponse(_message.Message):
     TIMINGS_FIELD_NUMBER: _builtins.int
     UNLIKE_FIELD_NUMBER: _builtins.int
     LEAST_FACE_HEIGHT_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
     already_enrolled: _builtins.bool
     """Whether the template existed before, from the same picture of the same subject or the same request_id."""
     least_face_height: _builtins.float
     """The height of the smallest face that the search finds reliably, in pixels of the picture. Smaller faces are found by
     chance. A large picture makes it larger, and a thorough search smaller.
+    """
+    revision: _builtins.str
+    """How far the gallery has changed: at least up to this change. For min_revision of a search at another server. Empty if
+    the server cannot tell.
     """
     @_builtins.property
     def subject(self) -> Global___Subject:
@@ -1179,10 +1190,11 @@ class EnrollFaceResponse(_message.Message):
         timings: _types_pb2.Timings | None = ...,
         unlike: _abc.Iterable[Global___TemplateSimilarity] | None = ...,
         least_face_height: _builtins.float = ...,
+        revision: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["face", b"face", "subject", b"subject", "template", b"template", "timings", b"timings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["already_enrolled", b"already_enrolled", "face", b"face", "least_face_height", b"least_face_height", "subject", b"subject", "template", b"template", "timings", b"timings", "unlike", b"unlike"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["already_enrolled", b"already_enrolled", "face", b"face", "least_face_height", b"least_face_height", "revision", b"revision", "subject", b"subject", "template", b"template", "timings", b"timings", "unlike", b"unlike"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1423,6 +1435,11 @@ class UpdateSubjectResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     SUBJECT_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    revision: _builtins.str
+    """How far the gallery has changed: at least up to this change. For min_revision of a search at another server. Empty if
+    the server cannot tell.
+    """
     @_builtins.property
     def subject(self) -> Global___Subject:
         """The subject after the change."""
@@ -1431,10 +1448,11 @@ class UpdateSubjectResponse(_message.Message):
         self,
         *,
         subject: Global___Subject | None = ...,
+        revision: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["subject", b"subject"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["revision", b"revision", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1477,16 +1495,22 @@ class DeleteSubjectResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     TEMPLATES_DELETED_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
     templates_deleted: _builtins.int
     """The number of templates that were deleted with the subject."""
+    revision: _builtins.str
+    """How far the gallery has changed: at least up to this change. For min_revision of a search at another server. Empty if
+    the server cannot tell.
+    """
     def __init__(
         self,
         *,
         templates_deleted: _builtins.int = ...,
+        revision: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["templates_deleted", b"templates_deleted"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["revision", b"revision", "templates_deleted", b"templates_deleted"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1590,12 +1614,19 @@ class DeleteTemplateResponse(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    REVISION_FIELD_NUMBER: _builtins.int
+    revision: _builtins.str
+    """How far the gallery has changed: at least up to this change. For min_revision of a search at another server. Empty if
+    the server cannot tell.
+    """
     def __init__(
         self,
+        *,
+        revision: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["revision", b"revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1718,6 +1749,11 @@ class MergeSubjectsResponse(_message.Message):
 
     CHANGE_FIELD_NUMBER: _builtins.int
     SUBJECT_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    revision: _builtins.str
+    """How far the gallery has changed: at least up to this change. For min_revision of a search at another server. Empty if
+    the server cannot tell.
+    """
     @_builtins.property
     def change(self) -> Global___Change:
         """The change."""
@@ -1731,10 +1767,11 @@ class MergeSubjectsResponse(_message.Message):
         *,
         change: Global___Change | None = ...,
         subject: Global___Subject | None = ...,
+        revision: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "subject", b"subject"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "revision", b"revision", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1786,6 +1823,11 @@ class MoveTemplateResponse(_message.Message):
 
     CHANGE_FIELD_NUMBER: _builtins.int
     SUBJECT_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    revision: _builtins.str
+    """How far the gallery has changed: at least up to this change. For min_revision of a search at another server. Empty if
+    the server cannot tell.
+    """
     @_builtins.property
     def change(self) -> Global___Change:
         """The change."""
@@ -1799,10 +1841,11 @@ class MoveTemplateResponse(_message.Message):
         *,
         change: Global___Change | None = ...,
         subject: Global___Subject | None = ...,
+        revision: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "subject", b"subject"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "revision", b"revision", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1846,8 +1889,13 @@ class UndoChangeResponse(_message.Message):
 
     CHANGE_FIELD_NUMBER: _builtins.int
     WAS_UNDONE_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
     was_undone: _builtins.bool
     """Whether it was undone before, so that nothing was changed now."""
+    revision: _builtins.str
+    """How far the gallery has changed: at least up to this change. For min_revision of a search at another server. Empty if
+    the server cannot tell.
+    """
     @_builtins.property
     def change(self) -> Global___Change:
         """The change."""
@@ -1857,10 +1905,11 @@ class UndoChangeResponse(_message.Message):
         *,
         change: Global___Change | None = ...,
         was_undone: _builtins.bool = ...,
+        revision: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["change", b"change"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "was_undone", b"was_undone"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "revision", b"revision", "was_undone", b"was_undone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1968,12 +2017,19 @@ class SetDistinctResponse(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    REVISION_FIELD_NUMBER: _builtins.int
+    revision: _builtins.str
+    """How far the gallery has changed: at least up to this change. For min_revision of a search at another server. Empty if
+    the server cannot tell.
+    """
     def __init__(
         self,
+        *,
+        revision: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["revision", b"revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2077,12 +2133,17 @@ class SearchEmbeddingRequest(_message.Message):
     EMBEDDING_FIELD_NUMBER: _builtins.int
     TOP_K_FIELD_NUMBER: _builtins.int
     THRESHOLD_FIELD_NUMBER: _builtins.int
+    MIN_REVISION_FIELD_NUMBER: _builtins.int
     gallery_id: _builtins.str
     """The id of the gallery to search."""
     top_k: _builtins.int
     """The maximum number of candidates, 1 to 100. Unset: 5."""
     threshold: _builtins.float
     """The threshold of the decision, in [-1, 1]. Unset: the gallery's."""
+    min_revision: _builtins.str
+    """Search the gallery as it was at this revision, or later. A change returns it as revision. So whoever was enrolled through
+    one server is found through another at once. Empty: the server may lag behind others, see facet_store_lag_seconds.
+    """
     @_builtins.property
     def embedding(self) -> _types_pb2.Embedding:
         """The probe. The server normalises it. Its contract must be the gallery's."""
@@ -2094,10 +2155,11 @@ class SearchEmbeddingRequest(_message.Message):
         embedding: _types_pb2.Embedding | None = ...,
         top_k: _builtins.int | None = ...,
         threshold: _builtins.float | None = ...,
+        min_revision: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_threshold", b"_threshold", "_top_k", b"_top_k", "embedding", b"embedding", "threshold", b"threshold", "top_k", b"top_k"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_threshold", b"_threshold", "_top_k", b"_top_k", "embedding", b"embedding", "gallery_id", b"gallery_id", "threshold", b"threshold", "top_k", b"top_k"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_threshold", b"_threshold", "_top_k", b"_top_k", "embedding", b"embedding", "gallery_id", b"gallery_id", "min_revision", b"min_revision", "threshold", b"threshold", "top_k", b"top_k"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__threshold: _TypeAlias = _typing.Literal["threshold"]  # noqa: Y015
     _WhichOneofArgType__threshold: _TypeAlias = _typing.Literal["_threshold", b"_threshold"]  # noqa: Y015

@@ -618,8 +618,10 @@ class GalleryServiceServicer:
 
         Errors: those of the service, and
         INVALID_ARGUMENT    The embedding has another dimension, values that are not finite, or length 0 (INVALID_FIELD).
+        min_revision is not a revision (INVALID_REVISION).
         NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
-        FAILED_PRECONDITION The embedding or the gallery has another embedding contract (CONTRACT_MISMATCH).
+        FAILED_PRECONDITION The embedding or the gallery has another embedding contract (CONTRACT_MISMATCH). The database
+        has lost the revision in a failover (REVISION_NOT_FOUND).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -296,8 +296,10 @@ class GalleryServiceStub:
 
     Errors: those of the service, and
       INVALID_ARGUMENT    The embedding has another dimension, values that are not finite, or length 0 (INVALID_FIELD).
+                          min_revision is not a revision (INVALID_REVISION).
       NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
-      FAILED_PRECONDITION The embedding or the gallery has another embedding contract (CONTRACT_MISMATCH).
+      FAILED_PRECONDITION The embedding or the gallery has another embedding contract (CONTRACT_MISMATCH). The database
+                          has lost the revision in a failover (REVISION_NOT_FOUND).
     """
     ExportGallery: _grpc.UnaryStreamMultiCallable[_gallery_service_pb2.ExportGalleryRequest, _gallery_service_pb2.ExportGalleryResponse]
     """Returns a gallery as a Parquet file, including embeddings and stored crops. ImportGallery reads it, and so does any
@@ -824,8 +826,10 @@ class GalleryServiceAsyncStub(GalleryServiceStub):
 
     Errors: those of the service, and
       INVALID_ARGUMENT    The embedding has another dimension, values that are not finite, or length 0 (INVALID_FIELD).
+                          min_revision is not a revision (INVALID_REVISION).
       NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
-      FAILED_PRECONDITION The embedding or the gallery has another embedding contract (CONTRACT_MISMATCH).
+      FAILED_PRECONDITION The embedding or the gallery has another embedding contract (CONTRACT_MISMATCH). The database
+                          has lost the revision in a failover (REVISION_NOT_FOUND).
     """
     ExportGallery: _aio.UnaryStreamMultiCallable[_gallery_service_pb2.ExportGalleryRequest, _gallery_service_pb2.ExportGalleryResponse]  # type: ignore[assignment]
     """Returns a gallery as a Parquet file, including embeddings and stored crops. ImportGallery reads it, and so does any
@@ -1469,8 +1473,10 @@ class GalleryServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors: those of the service, and
           INVALID_ARGUMENT    The embedding has another dimension, values that are not finite, or length 0 (INVALID_FIELD).
+                              min_revision is not a revision (INVALID_REVISION).
           NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
-          FAILED_PRECONDITION The embedding or the gallery has another embedding contract (CONTRACT_MISMATCH).
+          FAILED_PRECONDITION The embedding or the gallery has another embedding contract (CONTRACT_MISMATCH). The database
+                              has lost the revision in a failover (REVISION_NOT_FOUND).
         """
 
     @_abc_1.abstractmethod

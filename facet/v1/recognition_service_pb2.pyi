@@ -512,6 +512,7 @@ class IdentifyRequest(_message.Message):
     INCLUDE_OBJECTS_FIELD_NUMBER: _builtins.int
     DISTINCT_SUBJECTS_FIELD_NUMBER: _builtins.int
     SEARCH_FIELD_NUMBER: _builtins.int
+    MIN_REVISION_FIELD_NUMBER: _builtins.int
     gallery_id: _builtins.str
     """The id of the gallery to search."""
     top_k: _builtins.int
@@ -528,6 +529,10 @@ class IdentifyRequest(_message.Message):
     """
     search: _types_pb2.Search.ValueType
     """How thoroughly faces are looked for."""
+    min_revision: _builtins.str
+    """Search the gallery as it was at this revision, or later. A change returns it as revision. So whoever was enrolled through
+    one server is found through another at once. Empty: the server may lag behind others, see facet_store_lag_seconds.
+    """
     @_builtins.property
     def picture(self) -> _types_pb2.Picture:
         """The picture."""
@@ -547,10 +552,11 @@ class IdentifyRequest(_message.Message):
         include_objects: _builtins.bool = ...,
         distinct_subjects: _builtins.bool = ...,
         search: _types_pb2.Search.ValueType = ...,
+        min_revision: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_threshold", b"_threshold", "_top_k", b"_top_k", "face", b"face", "picture", b"picture", "threshold", b"threshold", "top_k", b"top_k"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_threshold", b"_threshold", "_top_k", b"_top_k", "distinct_subjects", b"distinct_subjects", "face", b"face", "gallery_id", b"gallery_id", "include_objects", b"include_objects", "picture", b"picture", "search", b"search", "threshold", b"threshold", "top_k", b"top_k"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_threshold", b"_threshold", "_top_k", b"_top_k", "distinct_subjects", b"distinct_subjects", "face", b"face", "gallery_id", b"gallery_id", "include_objects", b"include_objects", "min_revision", b"min_revision", "picture", b"picture", "search", b"search", "threshold", b"threshold", "top_k", b"top_k"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__threshold: _TypeAlias = _typing.Literal["threshold"]  # noqa: Y015
     _WhichOneofArgType__threshold: _TypeAlias = _typing.Literal["_threshold", b"_threshold"]  # noqa: Y015

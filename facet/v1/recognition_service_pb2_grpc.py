@@ -187,9 +187,11 @@ class RecognitionServiceServicer:
         top_k is at most 100.
 
         Errors: those of the service, and
+        INVALID_ARGUMENT    min_revision is not a revision (INVALID_REVISION).
         NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
         FAILED_PRECONDITION The gallery has another embedding contract (CONTRACT_MISMATCH). The request selects a face,
-        and there is none (FACE_NOT_FOUND).
+        and there is none (FACE_NOT_FOUND). The database has lost the revision in a failover
+        (REVISION_NOT_FOUND).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

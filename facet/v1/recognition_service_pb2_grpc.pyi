@@ -103,9 +103,11 @@ class RecognitionServiceStub:
     top_k is at most 100.
 
     Errors: those of the service, and
+      INVALID_ARGUMENT    min_revision is not a revision (INVALID_REVISION).
       NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
       FAILED_PRECONDITION The gallery has another embedding contract (CONTRACT_MISMATCH). The request selects a face,
-                          and there is none (FACE_NOT_FOUND).
+                          and there is none (FACE_NOT_FOUND). The database has lost the revision in a failover
+                          (REVISION_NOT_FOUND).
     """
     IdentifyBatch: _grpc.StreamStreamMultiCallable[_recognition_service_pb2.IdentifyBatchRequest, _recognition_service_pb2.IdentifyBatchResponse]
     """Identifies the people in many pictures. Every request gets one response with its item_id, as soon as it is done, in
@@ -251,9 +253,11 @@ class RecognitionServiceAsyncStub(RecognitionServiceStub):
     top_k is at most 100.
 
     Errors: those of the service, and
+      INVALID_ARGUMENT    min_revision is not a revision (INVALID_REVISION).
       NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
       FAILED_PRECONDITION The gallery has another embedding contract (CONTRACT_MISMATCH). The request selects a face,
-                          and there is none (FACE_NOT_FOUND).
+                          and there is none (FACE_NOT_FOUND). The database has lost the revision in a failover
+                          (REVISION_NOT_FOUND).
     """
     IdentifyBatch: _aio.StreamStreamMultiCallable[_recognition_service_pb2.IdentifyBatchRequest, _recognition_service_pb2.IdentifyBatchResponse]  # type: ignore[assignment]
     """Identifies the people in many pictures. Every request gets one response with its item_id, as soon as it is done, in
@@ -420,9 +424,11 @@ class RecognitionServiceServicer(metaclass=_abc_1.ABCMeta):
         top_k is at most 100.
 
         Errors: those of the service, and
+          INVALID_ARGUMENT    min_revision is not a revision (INVALID_REVISION).
           NOT_FOUND           The gallery does not exist (GALLERY_NOT_FOUND).
           FAILED_PRECONDITION The gallery has another embedding contract (CONTRACT_MISMATCH). The request selects a face,
-                              and there is none (FACE_NOT_FOUND).
+                              and there is none (FACE_NOT_FOUND). The database has lost the revision in a failover
+                              (REVISION_NOT_FOUND).
         """
 
     @_abc_1.abstractmethod

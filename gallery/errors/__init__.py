@@ -37,6 +37,9 @@ GalleryError
     RequestIdReused
     EtagMismatch
     InvalidPageToken
+    InvalidResumeToken
+    InvalidRevision
+    RevisionNotFound
     InvalidImport
     TooFewSearches
     CalibrationUnreliable
@@ -96,7 +99,9 @@ from gallery.errors.requests import (
     InvalidImport,
     InvalidPageToken,
     InvalidResumeToken,
+    InvalidRevision,
     RequestIdReused,
+    RevisionNotFound,
 )
 from gallery.errors.storage import (
     ChangeUnderWay,
@@ -148,6 +153,7 @@ __all__ = [
     "InvalidImport",
     "InvalidPageToken",
     "InvalidResumeToken",
+    "InvalidRevision",
     "KeysUnusable",
     "Kind",
     "LooksLikeAnotherSubject",
@@ -161,6 +167,7 @@ __all__ = [
     "NoRoomToMigrate",
     "NotSwitched",
     "RequestIdReused",
+    "RevisionNotFound",
     "SameSubject",
     "SchemaTooNew",
     "StorageAway",

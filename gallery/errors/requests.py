@@ -57,6 +57,30 @@ class InvalidPageToken(GalleryError):
         super().__init__("the page token is not one of this list")
 
 
+class InvalidRevision(GalleryError):
+    """A revision is not one that a server has given."""
+
+    kind, reason = "invalid", "INVALID_REVISION"
+    request_field = "min_revision"
+
+    def __init__(self) -> None:
+        super().__init__("this is not a revision of a gallery")
+
+
+class RevisionNotFound(GalleryError):
+    """The store does not have a revision any more that a server has given."""
+
+    kind, reason = "precondition", "REVISION_NOT_FOUND"
+    request_field = "min_revision"
+
+    def __init__(self, gallery_id: str) -> None:
+        super().__init__(
+            f"gallery {gallery_id!r} does not have this revision: its database has lost changes in a failover, "
+            "or it is a revision of another server; check what was changed, and search without it"
+        )
+        self.gallery_id = gallery_id
+
+
 class InvalidResumeToken(GalleryError):
     """The resume token is malformed, or belongs to the search of another gallery."""
 

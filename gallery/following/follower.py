@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 
-from gallery.errors import GalleryNotFound, StorageAway, StorageError
+from gallery.errors import GalleryNotFound, StorageAway, StorageBusy, StorageError
 from gallery.following.catching_up import catch_up
 from gallery.log import SILENT, Log
 from gallery.open_gallery import OpenGallery
@@ -23,6 +23,8 @@ _BUSY_SECONDS = 0.02
 _RETRY_SECONDS = 0.5
 """How soon it tries again after the store failed."""
 _PRUNE_SECONDS = 60.0
+_CHANGE_SECONDS = 5.0
+"""How long somebody who needs the latest revision waits for a change that is being made here."""
 
 
 class Follower:
@@ -89,6 +91,23 @@ class Follower:
             raise failure
         return is_current
 
+    def catch_up(self, opened: OpenGallery) -> None:
+        """Bring a gallery up to date with the store now; one that was deleted or replaced is closed.
+
+        Raises:
+            StorageBusy: the gallery is being changed here for too long.
+            StorageError: the store cannot be read.
+        """
+        self._check_not_away()
+        if not opened.change_lock.acquire(timeout=_CHANGE_SECONDS):
+            raise StorageBusy(f"gallery {opened.gallery_id!r} is being changed")
+        try:
+            catch_up(self._registry, self._feed, opened)
+        except GalleryNotFound:
+            self._registry.close(opened)
+        finally:
+            opened.change_lock.release()
+
     def close(self) -> None:
         """Stop to follow."""
         self._is_closed.set()
@@ -107,15 +126,18 @@ class Follower:
             GalleryNotFound: it was deleted, or replaced by another one of its id.
             StorageError: the store cannot be read, or another server holds the gallery for too long.
         """
-        if isinstance(self._failure, StorageAway):
-            # Whoever waits for a store that is away keeps a thread from searching.
-            raise StorageAway(str(self._failure))
+        self._check_not_away()
         with holding(opened.gallery_id) as hold:
             catch_up(self._registry, self._feed, opened)
             yield
         # The indexes have what this thread has written, or will at once, and nobody else wrote in the meantime.
         if hold.revision is not None:
             opened.stored_revision = hold.revision
+
+    def _check_not_away(self) -> None:
+        if isinstance(self._failure, StorageAway):
+            # Whoever waits for a store that is away keeps a thread from searching.
+            raise StorageAway(str(self._failure))
 
     def _follow(self, gallery_id: str, stored: GalleryRevision) -> bool:
         """Bring a gallery up to date, unless this server is changing it: whoever does has caught up first."""

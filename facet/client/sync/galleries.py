@@ -167,6 +167,7 @@ class GalleryMethods(Connection):
         *,
         top_k: int | None = None,
         threshold: float | None = None,
+        min_revision: str = "",
         timeout: float | None = None,
     ) -> pb.SearchEmbeddingResponse:
         """Identify an embedding that the program already has.
@@ -176,13 +177,19 @@ class GalleryMethods(Connection):
             embedding: the probe, as :meth:`analyze_faces` returns it.
             top_k: how many subjects to name, 1 to 100; ``None`` for 5.
             threshold: decide by this similarity, [-1, 1]; ``None`` for the gallery's.
+            min_revision: the revision that a change has returned, perhaps from another server: the search notices that
+                change. Empty: the server may lag behind others for a moment.
             timeout: seconds the call may take; ``None`` for the client's.
 
         Raises:
             FailedPrecondition: the embedding has another contract than the gallery.
         """
         request = pb.SearchEmbeddingRequest(
-            gallery_id=gallery_id, embedding=embedding, top_k=top_k, threshold=threshold
+            gallery_id=gallery_id,
+            embedding=embedding,
+            top_k=top_k,
+            threshold=threshold,
+            min_revision=min_revision,
         )
         return self.galleries.SearchEmbedding(request, timeout=timeout)
 

@@ -119,6 +119,7 @@ class RecognitionMethods(ServerMethods):
         include_objects: bool = False,
         distinct_subjects: bool = False,
         search: Search.ValueType = SEARCH_UNSPECIFIED,
+        min_revision: str = "",
         timeout: float | None = None,
     ) -> pb.IdentifyResponse:
         """Identify the people in a picture.
@@ -132,6 +133,8 @@ class RecognitionMethods(ServerMethods):
             include_objects: also return the objects that were found on the way.
             distinct_subjects: name nobody twice in a picture: the most similar face gets the name.
             search: :data:`facet.THOROUGH` also finds faces that are small in a large picture, and takes longer.
+            min_revision: the revision that a change has returned, perhaps from another server: the search notices that
+                change. Empty: the server may lag behind others for a moment.
             timeout: seconds the call may take; ``None`` for the client's.
         """
         request = identify_request(
@@ -143,6 +146,7 @@ class RecognitionMethods(ServerMethods):
             include_objects=include_objects,
             distinct_subjects=distinct_subjects,
             search=search,
+            min_revision=min_revision,
         )
         return self.recognition.Identify(request, timeout=timeout)
 
@@ -157,6 +161,7 @@ class RecognitionMethods(ServerMethods):
         include_objects: bool = False,
         distinct_subjects: bool = False,
         search: Search.ValueType = SEARCH_UNSPECIFIED,
+        min_revision: str = "",
         timeout: float | None = None,
     ) -> Generator[tuple[K, Answer], None, None]:
         """Identify the people in many pictures. Answers come as they are ready, in any order.
@@ -171,6 +176,8 @@ class RecognitionMethods(ServerMethods):
             include_objects: also return the objects that were found on the way.
             distinct_subjects: name nobody twice in a picture: the most similar face gets the name.
             search: :data:`facet.THOROUGH` also finds faces that are small in a large picture, and takes longer.
+            min_revision: the revision that a change has returned, perhaps from another server: the search notices that
+                change. Empty: the server may lag behind others for a moment.
             timeout: seconds the whole batch may take; ``None`` for no limit.
 
         Yields:
@@ -188,6 +195,7 @@ class RecognitionMethods(ServerMethods):
             include_objects=include_objects,
             distinct_subjects=distinct_subjects,
             search=search,
+            min_revision=min_revision,
         )
         limits = (self.get_server_info()).limits
         batch = batches.identify_batch(items, common, limits.max_message_bytes)

@@ -43,7 +43,11 @@ class CorrectionServicer(GalleryServiceServicer):
                 caller=identity.current().id,
             )
         policy = await asyncio.to_thread(self._galleries.policy, gallery_id)
-        return pb.MergeSubjectsResponse(change=_change(made.change), subject=convert.subject(made.subject, policy))
+        return pb.MergeSubjectsResponse(
+            change=_change(made.change),
+            subject=convert.subject(made.subject, policy),
+            revision=await self._revision(gallery_id),
+        )
 
     async def MoveTemplate(self, request: pb.MoveTemplateRequest, context: Context) -> pb.MoveTemplateResponse:
         """See the proto."""
@@ -60,17 +64,24 @@ class CorrectionServicer(GalleryServiceServicer):
                 caller=identity.current().id,
             )
         policy = await asyncio.to_thread(self._galleries.policy, gallery_id)
-        return pb.MoveTemplateResponse(change=_change(made.change), subject=convert.subject(made.subject, policy))
+        return pb.MoveTemplateResponse(
+            change=_change(made.change),
+            subject=convert.subject(made.subject, policy),
+            revision=await self._revision(gallery_id),
+        )
 
     async def UndoChange(self, request: pb.UndoChangeRequest, context: Context) -> pb.UndoChangeResponse:
         """See the proto."""
+        gallery_id = validate.gallery_id(request.gallery_id)
         undone = await asyncio.to_thread(
             self._galleries.corrections.undo,
-            validate.gallery_id(request.gallery_id),
+            gallery_id,
             validate.change_id(request.change_id),
             validate_only=request.validate_only,
         )
-        return pb.UndoChangeResponse(change=_change(undone.change), was_undone=undone.was_undone)
+        return pb.UndoChangeResponse(
+            change=_change(undone.change), was_undone=undone.was_undone, revision=await self._revision(gallery_id)
+        )
 
     async def ListChanges(self, request: pb.ListChangesRequest, context: Context) -> pb.ListChangesResponse:
         """See the proto."""
@@ -91,7 +102,7 @@ class CorrectionServicer(GalleryServiceServicer):
             await asyncio.to_thread(
                 self._galleries.corrections.set_distinct, gallery_id, one, other, is_distinct=not request.remove
             )
-        return pb.SetDistinctResponse()
+        return pb.SetDistinctResponse(revision=await self._revision(gallery_id))
 
     async def ListDistinct(self, request: pb.ListDistinctRequest, context: Context) -> pb.ListDistinctResponse:
         """See the proto."""
@@ -104,6 +115,9 @@ class CorrectionServicer(GalleryServiceServicer):
         )
         pairs = [pb.DistinctPair(subject_id=one, other_subject_id=other) for one, other in page.items]
         return pb.ListDistinctResponse(pairs=pairs, next_page_token=page.next_page_token)
+
+    async def _revision(self, gallery_id: str) -> str:
+        return await asyncio.to_thread(self._galleries.revisions.current, gallery_id)
 
 
 def _two(one: str, field: str, other: str, other_field: str) -> tuple[str, str]:

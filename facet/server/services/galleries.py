@@ -25,6 +25,7 @@ from facet.server.scheduling.work import Priority, Work
 from facet.server.scheduling.workers import Workers
 from facet.server.services.calibration import Calibrations
 from facet.server.services.duplicates import DuplicateSearches
+from facet.server.services.identification import reach
 from facet.server.services.migrations import MigrationServicer
 from facet.server.services.pictures import Context, analyze_and_align, begin, only_face
 from facet.server.services.shadow import ShadowReports
@@ -228,12 +229,15 @@ class GalleryServicer(MigrationServicer):
             change,
             etag=wanted.etag,
         )
-        return pb.UpdateSubjectResponse(subject=convert.subject(subject, await self._policy(subject.gallery_id)))
+        return pb.UpdateSubjectResponse(
+            subject=convert.subject(subject, await self._policy(subject.gallery_id)),
+            revision=await self._revision(subject.gallery_id),
+        )
 
     async def DeleteSubject(self, request: pb.DeleteSubjectRequest, context: Context) -> pb.DeleteSubjectResponse:
         """See the proto."""
         deleted = await asyncio.to_thread(self._galleries.delete_subject, *_ids(request), etag=request.etag)
-        return pb.DeleteSubjectResponse(templates_deleted=deleted)
+        return pb.DeleteSubjectResponse(templates_deleted=deleted, revision=await self._revision(request.gallery_id))
 
     async def ListTemplates(self, request: pb.ListTemplatesRequest, context: Context) -> pb.ListTemplatesResponse:
         """See the proto."""
@@ -254,7 +258,7 @@ class GalleryServicer(MigrationServicer):
         """See the proto."""
         template_id = validate.template_id(request.template_id)
         await asyncio.to_thread(self._galleries.delete_template, *_ids(request), template_id)
-        return pb.DeleteTemplateResponse()
+        return pb.DeleteTemplateResponse(revision=await self._revision(request.gallery_id))
 
     async def SearchEmbedding(self, request: pb.SearchEmbeddingRequest, context: Context) -> pb.SearchEmbeddingResponse:
         """See the proto."""
@@ -264,6 +268,7 @@ class GalleryServicer(MigrationServicer):
         contract = validate.contract(request.embedding.contract, "embedding.contract")
         validate.at_most(request.embedding.values, MAX_VALUES, "embedding.values")
         probe = np.array(request.embedding.values, np.float32)
+        await reach(self._galleries, gallery_id, request.min_revision)
         work = begin(context, "SearchEmbedding")
         caller = source_of_call()
 
@@ -374,7 +379,11 @@ class GalleryServicer(MigrationServicer):
     def _gallery(self, gallery: Gallery) -> pb.Gallery:
         statuses = [self._galleries.calibrator.status(gallery.under(each)) for each in gallery.contracts]
         told = gallery.told_to(identity.current().galleries.allows)
-        return convert.gallery(told, statuses, self._of(gallery), self._galleries.problem_of(gallery))
+        problem, revision = self._galleries.problem_of(gallery), self._galleries.revisions.current(gallery.gallery_id)
+        return convert.gallery(told, statuses, self._of(gallery), problem=problem, revision=revision)
+
+    async def _revision(self, gallery_id: str) -> str:
+        return await asyncio.to_thread(self._galleries.revisions.current, gallery_id)
 
     def _embedded(self, gallery_id: str, aligned: AlignedFace, work: Work) -> dict[str, Any]:
         """Embed a face with each model that the gallery needs templates of, for :class:`Enrollment`."""
@@ -461,6 +470,7 @@ class GalleryServicer(MigrationServicer):
         response.subject.CopyFrom(convert.subject(enrolled.subject, policy))
         response.template.CopyFrom(convert.template(enrolled.template, policy))
         response.already_enrolled = enrolled.already_enrolled
+        response.revision = await self._revision(gallery_id)
         for template_id, similarity in islice(enrolled.unlike.items(), MAX_UNLIKE):
             response.unlike.add(template_id=template_id, similarity=similarity)
         response.timings.CopyFrom(work.stopwatch.timings())

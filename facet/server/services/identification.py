@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from itertools import compress
 
@@ -113,6 +114,16 @@ def identify(
     if mark is not None and any(fit):
         mark((face.identification for face in response.faces), contract)
     return response
+
+
+async def reach(galleries: Galleries, gallery_id: str, min_revision: str) -> None:
+    """Bring a gallery to the revision that a request asks for, before it takes a worker.
+
+    Raises:
+        GalleryError: it cannot be brought there.
+    """
+    if min_revision:
+        await asyncio.to_thread(galleries.revisions.reach, gallery_id, min_revision)
 
 
 def search_by_gallery(

@@ -16,7 +16,7 @@ from facet.server.outcomes.answer_ids import AnswerIds, source_of_call
 from facet.server.outcomes.reporting import Outcomes
 from facet.server.scheduling.work import Priority, Work
 from facet.server.scheduling.workers import Workers
-from facet.server.services.identification import identify
+from facet.server.services.identification import identify, reach
 from facet.server.services.pictures import Choice, Context, analyze_and_align, begin, only_face
 from facet.server.shadow.shadow import Shadow
 from facet.server.streaming.batches import Batches, outcome
@@ -205,6 +205,7 @@ class RecognitionServicer(RecognitionServiceServicer):
         threshold = validate.similarity(request.threshold) if request.HasField("threshold") else None
         caller_id, caller = identity.current().id, source_of_call()
         answering = asyncio.current_task()
+        await reach(self._galleries, gallery_id, request.min_revision)
 
         def mark(answers: Iterable[pb.Identification], contract: str) -> None:
             self._answer_ids.mark(gallery_id, answers, caller, contract)

@@ -256,7 +256,9 @@ def gallery(
     record: Gallery,
     statuses: Sequence[CalibrationStatus],
     migration: migrations_pb.Migration | None,
+    *,
     problem: str,
+    revision: str,
 ) -> gallery_pb.Gallery:
     """Convert a gallery.
 
@@ -265,6 +267,7 @@ def gallery(
         statuses: the states of its calibration, and of that of the other model of its migration.
         migration: its migration.
         problem: why it cannot be searched; empty if it can.
+        revision: how far it has changed, as searches know it.
     """
     status = statuses[0]
     message = gallery_pb.Gallery(
@@ -284,6 +287,7 @@ def gallery(
         policy=policy_message(record.policy),
         migration=migration,
         problem=problem,
+        revision=revision,
     )
     if record.migration is not None and len(statuses) > 1:
         other = record.migration.other.calibration

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from facet import CENTRAL, Client, Unavailable
+from facet import CENTRAL, Client, InvalidArgument, Unavailable
 from facet.benchmarks.galleries.postgres.postgres_server import PostgresServer
 from facet.v1 import recognition_service_pb2 as pb
 from facet.v1.server_service_pb2 import GetServerInfoRequest
@@ -35,9 +35,10 @@ def schema() -> str:
     return f"s{uuid.uuid4().hex}"
 
 
-def found(client: Client, picture: bytes) -> list[str]:
+def found(client: Client, picture: bytes, min_revision: str = "") -> list[str]:
     """The names that a server gives the faces in a picture."""
-    matches = (face.identification for face in client.identify("team", picture).faces)
+    answer = client.identify("team", picture, min_revision=min_revision)
+    matches = (face.identification for face in answer.faces)
     return [match.candidates[0].display_name for match in matches if match.decision == pb.DECISION_MATCH]
 
 
@@ -54,9 +55,11 @@ def test_what_one_server_enrols_another_finds_also_while_the_database_is_away(
     readiness, metrics = (f"http://{second.said['metrics_address']}/{path}" for path in ("readyz", "metrics"))
     with Client(first.address) as one, Client(second.address) as other:
         one.create_gallery("team")
-        one.enroll("team", "yao", pictures.yaoming, face=CENTRAL, display_name="Yao Ming")
-        until(lambda: [each.subject_id for each in other.subjects("team")] == ["yao"])
-        until(lambda: found(other, pictures.yaoming) == ["Yao Ming"])
+        enrolled = one.enroll("team", "yao", pictures.yaoming, face=CENTRAL, display_name="Yao Ming")
+        assert found(other, pictures.yaoming, enrolled.revision) == ["Yao Ming"], "found by the first search"
+        assert [each.subject_id for each in other.subjects("team")] == ["yao"]
+        with pytest.raises(InvalidArgument, match="not a revision"):
+            found(other, pictures.yaoming, "yesterday")
         with stopped(postgres_server):
             until(lambda: read(readiness).startswith("DEGRADED"))
             assert "\nfacet_store_available 0.0\n" in read(metrics)

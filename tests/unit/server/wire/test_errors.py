@@ -62,6 +62,8 @@ TABLE: tuple[tuple[Exception, str, str], ...] = (
     (gallery.EtagMismatch("g", "s", expected="a", found="b"), "ABORTED", "ETAG_MISMATCH"),
     (gallery.InvalidPageToken(), "INVALID_ARGUMENT", "INVALID_PAGE_TOKEN"),
     (gallery.InvalidResumeToken(), "INVALID_ARGUMENT", "INVALID_RESUME_TOKEN"),
+    (gallery.InvalidRevision(), "INVALID_ARGUMENT", "INVALID_REVISION"),
+    (gallery.RevisionNotFound("g"), "FAILED_PRECONDITION", "REVISION_NOT_FOUND"),
     (gallery.InvalidImport("wrong", line=7, field="quality"), "INVALID_ARGUMENT", "INVALID_IMPORT"),
     (gallery.ModelNotLoaded("g", "new", ["old"]), "FAILED_PRECONDITION", "MODEL_NOT_LOADED"),
     (gallery.MigrationUnderWay("g", "new", "c"), "FAILED_PRECONDITION", "MIGRATION_UNDER_WAY"),
