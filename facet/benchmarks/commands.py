@@ -40,6 +40,14 @@ COMMANDS = (
         *("Measure a gallery that two servers share in PostgreSQL.", _GALLERIES),
     ),
     Lazy(
+        *(
+            "postgres-failures",
+            "facet.benchmarks.galleries.postgres.failures.postgres_failures:postgres_failures",
+            "Kill servers and their PostgreSQL while clients enrol.",
+        ),
+        _GALLERIES,
+    ),
+    Lazy(
         *("pgvector", "facet.benchmarks.galleries.pgvector.pgvector:pgvector"),
         *("Compare Facet's index with pgvector.", _GALLERIES),
     ),

@@ -1,0 +1,1 @@
+"""Servers and their PostgreSQL that are killed while clients enrol."""
