@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import tempfile
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -43,14 +45,15 @@ def found(client: Client, picture: bytes, min_revision: str = "") -> list[str]:
 
 
 def test_what_one_server_enrols_another_finds_also_while_the_database_is_away(
-    serve: Serve, postgres_server: PostgresServer, schema: str, pictures: Pictures
+    serve: Serve, postgres_server: PostgresServer, schema: str, pictures: Pictures, tmp_path: Path
 ) -> None:
     flags = ("--models.objects", "none", "--gallery.postgres-schema", schema, "--gallery.postgres-timeout-seconds", "3")
-    first = serve(*flags, environment={URL: postgres_server.url})
-    secret = {
-        URL: postgres_server.url.replace(f":{postgres_server.password}@", "@"),
-        "PGPASSWORD": postgres_server.password,
-    }
+    without_password = {URL: postgres_server.url.replace(f":{postgres_server.password}@", "@")}
+    passwords = tmp_path / "passwords"
+    passwords.touch(mode=0o600)
+    passwords.write_text(f"127.0.0.1:{postgres_server.port}:*:facet:{postgres_server.password}\n")
+    first = serve(*flags, environment=without_password | {"PGPASSFILE": str(passwords)})
+    secret = without_password | {"PGPASSWORD": postgres_server.password}
     second = serve(*flags, "--metrics.port", "0", environment=secret)
     readiness, metrics = (f"http://{second.said['metrics_address']}/{path}" for path in ("readyz", "metrics"))
     with Client(first.address) as one, Client(second.address) as other:
@@ -65,8 +68,11 @@ def test_what_one_server_enrols_another_finds_also_while_the_database_is_away(
             assert "\nfacet_store_available 0.0\n" in read(metrics)
             assert "\nfacet_store_lag_seconds " in read(metrics)
             assert found(other, pictures.yaoming) == ["Yao Ming"]
-            with pytest.raises(Unavailable):
+            with pytest.raises(Unavailable) as refusal:
                 other.enroll("team", "gdp", pictures.gdp, face=CENTRAL)
+            assert refusal.value.reason == "STORAGE_UNAVAILABLE"
+            assert refusal.value.retry_after is not None
+            assert refusal.value.retry_after > 0
         until(lambda: read(readiness) == "ok\n")
         other.enroll("team", "gdp", pictures.gdp, face=CENTRAL)
         until(lambda: len(found(one, pictures.gdp)) == 1)
@@ -97,6 +103,13 @@ def test_a_server_that_cannot_use_its_database_says_so_in_one_line(
     assert "check that it runs, and gallery.postgres_url with its password" in wrong
     assert "hunter2" not in wrong
     assert "Connection refused" in why(url.replace(place, "127.0.0.1:1"))
+    with tempfile.TemporaryDirectory(prefix="facet-postgres-", ignore_cleanup_errors=True) as folder:
+        replica = PostgresServer(Path(folder), primary=postgres_server)
+        try:
+            refusal = why(replica.url)
+        finally:
+            replica.stop()
+    assert "is a read-only replica; name the primary, or add target_session_attrs=read-write" in refusal
 
     role = f"guest_{schema}"
     guest = url.replace(f"facet:{password}", f"{role}:guest")
