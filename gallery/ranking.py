@@ -38,7 +38,7 @@ def shortlist(
         cutoff = np.partition(scores, scores.size - wanted)[scores.size - wanted]
         if cutoff == -np.inf:
             break
-        if np.unique(codes[scores >= cutoff]).size >= subjects:
+        if len(set(codes[scores >= cutoff].tolist())) >= subjects:
             return np.flatnonzero(scores >= cutoff - 2 * tolerance)
         wanted *= _TEMPLATES_PER_SUBJECT
     return np.flatnonzero(scores > -np.inf)
@@ -57,7 +57,7 @@ def rank(templates: Iterable[Candidate], *, subjects: int, mean_of_best: int = 1
         by_subject.setdefault(template.subject_id, []).append(template)
     best = []
     for own in by_subject.values():
-        first, *others = heapq.nsmallest(mean_of_best, own, key=_order)
+        first, *others = sorted(own, key=_order)[:mean_of_best]
         if others:
             mean = math.fsum(each.similarity for each in (first, *others)) / (1 + len(others))
             first = replace(first, similarity=float(np.float32(mean)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -99,7 +100,7 @@ class IndexSnapshot:
         tolerance = probe.size * float(np.finfo(np.float32).eps) / 2
         best = shortlist(found.scores, found.subjects, subjects=subjects, tolerance=tolerance)
         if mean_of_best == 1:
-            return rank(self._candidates(probe, np.sort(found.positions[best])), subjects=subjects)
+            return rank(self._candidates(probe, np.sort(found.positions[best]), of_best=subjects), subjects=subjects)
         # A mean is at most its best template. A subject that may be among the best therefore has a template that
         # reaches the mean of the last of them.
         numbers = np.unique(found.subjects[best])
@@ -120,8 +121,17 @@ class IndexSnapshot:
         numbers_of_rows = np.concatenate([segment.subjects[: segment.count] for segment in self.segments])
         return self._candidates(probe, positions[is_wanted[numbers_of_rows]])
 
-    def _candidates(self, probe: NDArray[np.float32], positions: NDArray[np.int64]) -> list[Candidate]:
-        """Compare a probe with the templates at rising positions; those removed in the meantime are left out."""
+    def _candidates(
+        self, probe: NDArray[np.float32], positions: NDArray[np.int64], *, of_best: float = math.inf
+    ) -> list[Candidate]:
+        """Compare a probe with the templates at rising positions; those removed in the meantime are left out.
+
+        Args:
+            probe: the probe.
+            positions: those of the templates.
+            of_best: how many subjects are wanted that have the most similar templates. Templates that are less similar
+                than the best one of each of them are left out.
+        """
         templates = []
         for number, rows in by_segment(positions):
             segment = self.segments[number]
@@ -129,10 +139,17 @@ class IndexSnapshot:
             template_ids = segment.template_ids[rows].tolist()
             # Read last: see Segment.
             numbers = segment.subjects[rows].tolist()
-            for subject_number, similarity, template_id in zip(
-                numbers, similarities.tolist(), template_ids, strict=True
-            ):
+            ranked = np.argsort(-similarities).tolist()
+            found: set[int] = set()
+            least = -1.0
+            for row, similarity in zip(ranked, similarities[ranked].tolist(), strict=True):
+                if len(found) >= of_best and similarity < least:
+                    break
+                subject_number, template_id = numbers[row], template_ids[row]
                 subject = self.subjects.subject(subject_number) if subject_number != DEAD and template_id else None
                 if subject is not None:
                     templates.append(Candidate(*subject, similarity, template_id.decode()))
+                    if len(found) < of_best:
+                        found.add(subject_number)
+                        least = similarity
         return templates

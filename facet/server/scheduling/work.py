@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -37,6 +36,7 @@ class Work:
         priority: its urgency.
         caller: who sent it; callers get equal shares of the workers.
         pixels: pixels of its pictures, as far as their headers tell; costs are learned for each size.
+        abandoned: whether its caller is gone.
     """
 
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
@@ -45,21 +45,16 @@ class Work:
     priority: Priority = Priority.LIVE
     caller: str = ""
     pixels: int = 0
-    _abandoned: threading.Event = field(default_factory=threading.Event)
+    abandoned: bool = False
 
     @property
     def is_large(self) -> bool:
         """Whether its pictures have so many pixels that no thread waits for their decoding."""
         return self.pixels > LARGE_PIXELS
 
-    @property
-    def abandoned(self) -> bool:
-        """Whether its caller is gone."""
-        return self._abandoned.is_set()
-
     def abandon(self) -> None:
         """Make the next :meth:`check` stop the work, because its caller is gone."""
-        self._abandoned.set()
+        self.abandoned = True
 
     def stage(self, name: Stage, *, batch: int = 0) -> AbstractContextManager[None]:
         """Time a stage; see :meth:`recognizer.progress.Progress.stage`."""

@@ -7,7 +7,8 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
+from contextlib import suppress
 from functools import partial
 from math import hypot, inf
 from operator import itemgetter
@@ -144,16 +145,18 @@ class Workers:
 
     async def _run_turn(self, job: Job, task: Callable[[], T | Unfinished]) -> T | Unfinished:
         """Run a task on the thread that a job has got; if it returns unfinished, the job is queued again."""
-        granted = job.granted
+        granted, loop = job.granted, asyncio.get_running_loop()
         try:
             job.work.check()
-            running = asyncio.get_running_loop().run_in_executor(self._pool, task)
+            running = self._pool.submit(task)
         except BaseException:
             self._release(job)
             raise
-        running.add_done_callback(partial(self._finished, job))
+        # loop.run_in_executor and a shield would need two more steps of the event loop.
+        answer: asyncio.Future[T | Unfinished] = loop.create_future()
+        running.add_done_callback(partial(_tell, loop, partial(self._finished, job, answer)))
         try:
-            return await asyncio.shield(running)
+            return await answer
         except asyncio.CancelledError:
             job.work.abandon()
             if job.granted is not granted:  # it was queued again just as it was cancelled
@@ -162,7 +165,7 @@ class Workers:
         finally:
             # The traceback of an error refers to this frame. Without this, the cycle would keep the picture alive until
             # the garbage collector runs.
-            del running
+            del running, answer
 
     def close(self) -> None:
         """Wait for running tasks and drop queued ones."""
@@ -405,8 +408,8 @@ class Workers:
         self._thread_seconds += len(self._running) * (now - self._changed)
         self._changed = now
 
-    def _finished(self, job: Job, running: asyncio.Future[Any]) -> None:
-        """Release the thread when the task finishes, even if the caller was cancelled."""
+    def _finished(self, job: Job, answer: asyncio.Future[Any], running: Future[Any]) -> None:
+        """Release the thread when the task finishes, even if the caller was cancelled; give it its answer."""
         self._count_thread_seconds()
         seconds, shared = self._clock() - job.start, self._thread_seconds - job.thread_seconds
         job.served, job.shared = job.served + seconds, job.shared + shared
@@ -424,7 +427,24 @@ class Workers:
             self._queue_again(job)
         else:
             self._large.discard(job)
+        if not answer.done():
+            _copy(running, answer)
         self._grant_next()
+
+
+def _tell(loop: asyncio.AbstractEventLoop, finished: Callable[[Future[Any]], None], running: Future[Any]) -> None:
+    """Call back on the event loop, unless it has ended meanwhile."""
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(finished, running)
+
+
+def _copy(ended: Future[Any], answer: asyncio.Future[Any]) -> None:
+    if ended.cancelled():
+        answer.cancel()
+    elif (error := ended.exception()) is not None:
+        answer.set_exception(error)
+    else:
+        answer.set_result(ended.result())
 
 
 def _due(deadline: float, now: float) -> float:
