@@ -253,14 +253,12 @@ class Enroller:
         if is_new:
             # A subject of this id may have expired a moment ago.
             gallery.forget_subject(subject.subject_id)
-        for contract, embedding in embeddings.items():
-            gallery.indexes[contract].add(
-                EmbeddedTemplates(
-                    (subject.subject_id,), (subject.display_name,), (template.template_id,), embedding[None]
-                )
-            )
+        ids = (subject.subject_id,), (subject.display_name,), (template.template_id,)
+        added = {contract: EmbeddedTemplates(*ids, embedding[None]) for contract, embedding in embeddings.items()}
+        for contract, templates in added.items():
+            gallery.indexes[contract].add(templates)
         gallery.changes += 1
-        gallery.recent.note((subject.subject_id,))
+        gallery.recent.note((subject.subject_id,), added)
         policy = gallery.settings.policy
         self._registry.note_expiry(gallery, policy.subject_expiry(subject), policy.template_expiry(template))
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gallery.errors import LooksLikeAnotherSubject
 from gallery.open_gallery import OpenGallery, SearchSettings
+from gallery.recent_changes import Changed
 
 
 class LookalikeSearch:
@@ -91,15 +92,29 @@ class LookalikeSearch:
 
     def _is_kept_up(self) -> bool:
         """Add those who have changed since the search; return whether it has everybody then."""
-        changed = self._gallery.recent.since(self._mark)
-        # If one of those who were found is gone, the next one was not searched for.
-        if changed is None or any(subject_id in changed for _, subject_id in self._found):
+        changes = self._gallery.recent.since(self._mark)
+        if changes is None:
             return False
-        for subject_id in changed:
-            similarity = self._similarity(subject_id)
-            if similarity is not None and similarity >= self._gallery.settings.threshold:
-                self._found.append((similarity, subject_id))
+        found = frozenset(subject_id for _, subject_id in self._found)
+        for changed in changes:
+            # If one of those who were found is gone, the next one was not searched for.
+            if not found.isdisjoint(changed.subject_ids):
+                return False
+            self._found += self._among(changed)
         return True
+
+    def _among(self, changed: Changed) -> Iterator[tuple[float, str]]:
+        """Return those of the subjects that have changed whom the face may look like now, with their similarities."""
+        settings = self._gallery.settings
+        if settings.mean_of_best > 1:  # the other templates of a subject count, too
+            for subject_id in changed.subject_ids:
+                similarity = self._similarity(subject_id)
+                if similarity is not None and similarity >= settings.threshold:
+                    yield similarity, subject_id
+        elif (templates := changed.templates.get(self.contract)) is not None and len(templates):
+            similarities = templates.embeddings @ self._embedding
+            for place in np.flatnonzero(similarities >= settings.threshold).tolist():
+                yield float(similarities[place]), templates.subject_ids[place]
 
     def _similarity(self, subject_id: str) -> float | None:
         mean_of_best = self._gallery.settings.mean_of_best

@@ -1,15 +1,33 @@
-"""Which subjects of an open gallery have changed lately: who looked before a change knows whom to look at again."""
+"""What has changed in an open gallery lately: who looked before a change knows what to look at again."""
 
 from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from gallery.records.templates import EmbeddedTemplates
 
 _KEPT = 256
 """How many changes are remembered."""
 _MOST_SUBJECTS = 256
 """The most subjects that are worth looking at one by one."""
+_NONE: Mapping[str, EmbeddedTemplates] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What has changed.
+
+    Attributes:
+        subject_ids: the subjects.
+        templates: by embedding contract, templates of these subjects; all that were added are among them.
+    """
+
+    subject_ids: frozenset[str]
+    templates: Mapping[str, EmbeddedTemplates]
 
 
 class RecentChanges:
@@ -21,7 +39,7 @@ class RecentChanges:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._noted: deque[frozenset[str] | None] = deque(maxlen=_KEPT)
+        self._noted: deque[Changed | None] = deque(maxlen=_KEPT)
         self._count = 0
 
     @property
@@ -29,22 +47,27 @@ class RecentChanges:
         """How many changes were noted."""
         return self._count
 
-    def note(self, subject_ids: Collection[str] | None) -> None:
-        """Note a change of subjects; ``None`` if anything may have changed."""
-        with self._lock:
-            self._noted.append(None if subject_ids is None else frozenset(subject_ids))
-            self._count += 1
+    def note(self, subject_ids: Collection[str], templates: Mapping[str, EmbeddedTemplates] = _NONE) -> None:
+        """Note a change of subjects; see :class:`Changed`."""
+        is_small = len(subject_ids) <= _MOST_SUBJECTS
+        self._add(Changed(frozenset(subject_ids), templates) if is_small else None)
 
-    def since(self, mark: int) -> frozenset[str] | None:
-        """Return the subjects that have changed since a mark; ``None`` if they are not known, or too many."""
+    def note_anything(self) -> None:
+        """Note that anything may have changed."""
+        self._add(None)
+
+    def since(self, mark: int) -> Iterable[Changed] | None:
+        """Return the changes since a mark, the latest first; ``None`` if they are not known, or too many."""
         with self._lock:
             count = self._count - mark
             if count > len(self._noted):
                 return None
             latest = [self._noted[-1 - place] for place in range(count)]
-        changed: set[str] = set()
-        for subject_ids in latest:
-            if subject_ids is None or len(changed) + len(subject_ids) > _MOST_SUBJECTS:
-                return None
-            changed |= subject_ids
-        return frozenset(changed)
+        changes = [each for each in latest if each is not None]
+        is_known = len(changes) == count and sum(len(each.subject_ids) for each in changes) <= _MOST_SUBJECTS
+        return changes if is_known else None
+
+    def _add(self, changed: Changed | None) -> None:
+        with self._lock:
+            self._noted.append(changed)
+            self._count += 1

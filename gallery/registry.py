@@ -184,7 +184,7 @@ class GalleryRegistry:
                 yield gallery
             finally:
                 gallery.changes += 1
-                gallery.recent.note(None)
+                gallery.recent.note_anything()
 
     @contextmanager
     def storing(self, gallery: OpenGallery) -> Iterator[None]:
@@ -242,7 +242,7 @@ class GalleryRegistry:
         self.show(opened, gallery)
         opened.stored_revision = revision
         opened.changes += 1
-        opened.recent.note(None)
+        opened.recent.note_anything()
 
     def _stored_revision(self, gallery_id: str) -> Revision:
         """Return the revision of a gallery; whoever loads it later has at least what it had then."""

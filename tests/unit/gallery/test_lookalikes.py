@@ -67,6 +67,18 @@ def test_whoever_is_no_lookalike_any_more_refuses_nobody(galleries: Galleries, c
     lookalikes.refuse()
 
 
+@pytest.mark.parametrize("mean_of_best", [1, 2])
+def test_a_further_template_of_another_subject_is_seen(galleries: Galleries, mean_of_best: int) -> None:
+    galleries.update_gallery("g", GalleryChange(mean_of_best=mean_of_best))
+    for each in (0.55, 0.4):  # one above the threshold, and their mean below
+        galleries.enroll("g", "ann", face(between(axis(1), axis(2), each if mean_of_best == 2 else each - 0.1)))
+    lookalikes = searched_ahead(galleries)
+    lookalikes.refuse()
+    galleries.enroll("g", "ann", face(between(axis(1), axis(3), 0.7)))
+    with pytest.raises(LooksLikeAnotherSubject):
+        lookalikes.refuse()
+
+
 def test_the_next_one_is_found_if_the_nearest_is_gone(galleries: Galleries) -> None:
     galleries.enroll("g", "ann", face(axis(1)))
     galleries.enroll("g", "bob", face(between(axis(1), axis(3), 0.9), accept_lookalike=True))
