@@ -20,6 +20,7 @@ COMMANDS = (
     Lazy("verify", "facet.cli.gallery.maintenance:verify", "Read a whole database, and report what is wrong."),
     Lazy("compact", "facet.cli.gallery.maintenance:compact", "Rewrite a database without space left by deletions."),
     Lazy("export", "facet.cli.gallery.transfer:export_gallery", "Write a server's gallery to a Parquet file."),
+    Lazy("copy", "facet.cli.gallery.copying.command:copy", "Copy galleries from one server to another."),
     Lazy("encryption", "facet.cli.gallery.encryption.app:app", "Make the keys of databases and files."),
     Lazy("import", "facet.cli.gallery.transfer:import_gallery", "Create a gallery of a server from such a file."),
 )
@@ -44,10 +45,11 @@ def main() -> None:
       facet gallery compact facet.sqlite3
       facet gallery export team team.parquet
       facet gallery import team.parquet --gallery team-2
+      facet gallery copy --all --from 127.0.0.1:50051 --to db.example.org:50051
       facet gallery encryption new-key master.key
 
-    List, delete, policy, duplicates, migrate, export and import go through a running server. The other commands work on
-    the database file, which the setting [b]gallery.database[/b] names: run them on the server's machine, as the
+    List, delete, policy, duplicates, migrate, export, import and copy go through a running server. The other commands
+    work on the database file, which the setting [b]gallery.database[/b] names: run them on the server's machine, as the
     server's user. Stop the server before restore and compact; it may run during backup and verify. With [b]--json[/b]
     every command prints JSON for programs.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 from collections.abc import Iterator
 from typing import Any, BinaryIO
@@ -31,8 +32,8 @@ from gallery.transfer.parquet.schema import (
 _MAGIC = b"PAR1"
 _TAIL_BYTES = 8
 _MAX_FOOTER_BYTES = 1 << 26
-_EMPTY_FOOTER_BYTES = 1 << 19
-_FOOTER_SHARE = 64
+MIN_TAIL_BYTES = 1 << 19
+MAX_TAIL_SHARE = 64
 """A footer takes 200 times its size in memory; that of an exported gallery is a five-hundredth of the file."""
 _MAX_FOOTER_TEXT = 2 * MAX_BYTES
 _MAX_VALUE_BYTES = {
@@ -152,6 +153,18 @@ def _with_dictionaries(plain: pa.Schema) -> pa.Schema:
     )
 
 
+def manifest_of_tail(tail: bytes) -> Manifest:
+    """Return the manifest of an exported gallery.
+
+    Args:
+        tail: the end of the file: at least :data:`MIN_TAIL_BYTES`, and its size divided by :data:`MAX_TAIL_SHARE`.
+
+    Raises:
+        InvalidImport: it is not the end of an exported gallery.
+    """
+    return _manifest(_opened(io.BytesIO(tail)).metadata.metadata or {})
+
+
 def _check_is_parquet(file: BinaryIO) -> None:
     """Refuse other files, and footers that are too large to be parsed."""
     size = file.seek(0, os.SEEK_END)
@@ -162,7 +175,7 @@ def _check_is_parquet(file: BinaryIO) -> None:
     if size < len(_MAGIC) + _TAIL_BYTES or head != _MAGIC or not tail.endswith(_MAGIC):
         raise InvalidImport("the file is not a Parquet file, or is cut off")
     footer = int.from_bytes(tail[:4], "little")
-    if footer > min(_MAX_FOOTER_BYTES, _EMPTY_FOOTER_BYTES + size // _FOOTER_SHARE, size):
+    if footer > min(_MAX_FOOTER_BYTES, MIN_TAIL_BYTES + size // MAX_TAIL_SHARE, size):
         raise InvalidImport("the file's footer is damaged, or too large for the file")
 
 

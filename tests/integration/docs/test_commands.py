@@ -62,6 +62,7 @@ NOT_RUN = {
     r"facet keys (rotate|revoke) ": "needs the id of a caller; the tests of the command make one",
     r"--ca certs/ca\.pem --certificate": "needs a server with TLS; the tests of mutual TLS start one",
     r"--watch": "runs until it is stopped",
+    r"facet gallery copy ": "needs two servers; the tests of the command start them",
     r"facet gallery restore": "needs a stopped server; the tests of the command restore",
     r"--install-completion": "changes the start-up files of the shell",
 }

@@ -1,0 +1,1 @@
+"""``facet gallery copy``: galleries from one server to another."""
