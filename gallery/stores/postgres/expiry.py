@@ -10,7 +10,7 @@ from datetime import datetime
 from gallery.records.expired import Expired, PolicyEffect
 from gallery.records.policies import GalleryPolicy
 from gallery.stores.columns import policy_columns
-from gallery.stores.postgres.connection.database import Connection
+from gallery.stores.postgres.connection.database import Connection, Cursor
 from gallery.stores.postgres.notes import note_change
 from gallery.times import LATEST, from_microseconds, to_microseconds
 
@@ -111,7 +111,17 @@ _DELETE_SUBJECTS = "DELETE FROM subjects WHERE gallery_key = %s AND subject_id =
 
 def next_expiry(connection: Connection, gallery_key: int, now: int) -> datetime | None:
     """Return when something of a gallery expires next that has not expired; ``None`` for never."""
-    row = connection.execute(_NEXT.encode(), {"gallery": gallery_key, "now": now}).fetchone()
+    return next_expiry_of(ask_for_next_expiry(connection, gallery_key, now))
+
+
+def ask_for_next_expiry(connection: Connection, gallery_key: int, now: int) -> Cursor:
+    """Ask for what :func:`next_expiry_of` returns; may be part of a pipeline."""
+    return connection.execute(_NEXT.encode(), {"gallery": gallery_key, "now": now})
+
+
+def next_expiry_of(asked: Cursor) -> datetime | None:
+    """Return the answer to :func:`ask_for_next_expiry`."""
+    row = asked.fetchone()
     if row is None or row[0] is None:
         return None
     return from_microseconds(min(row[0], to_microseconds(LATEST)))

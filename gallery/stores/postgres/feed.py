@@ -12,12 +12,12 @@ import psycopg
 
 from gallery.errors import GalleryNotFound
 from gallery.stores.feed import FIRST, ChangesForgotten, GalleryChanges, GalleryRevision, Hold, Revision
-from gallery.stores.postgres.connection.database import Connection, PostgresDatabase
+from gallery.stores.postgres.connection.database import Connection, Cursor, PostgresDatabase
 from gallery.stores.postgres.corrections.distinct_pairs import read_pairs
-from gallery.stores.postgres.expiry import next_expiry
+from gallery.stores.postgres.expiry import ask_for_next_expiry, next_expiry_of
 from gallery.stores.postgres.notes import GALLERY_ITSELF, LATEST
-from gallery.stores.postgres.rows import find_gallery
-from gallery.stores.postgres.template_pages import embedded_of_subjects, living_subjects
+from gallery.stores.postgres.rows import embedded_of, find_gallery
+from gallery.stores.postgres.template_pages import ask_for_embedded, ask_for_living
 from gallery.times import Clock, from_microseconds, microseconds_of, to_microseconds
 
 KEEP_CHANGES = timedelta(minutes=10)
@@ -28,15 +28,16 @@ _REVISIONS = f"""
 """  # noqa: S608 - only the constant above is inserted, as below
 _REVISION = f"{_REVISIONS} AND gallery_id = %s"
 _STATE = f"""
-    SELECT galleries.key, create_time, revision, token::TEXT, own.contract, other.contract
+    SELECT galleries.key, create_time, revision, token::TEXT, own.key, own.contract, other.key, other.contract
     FROM galleries CROSS JOIN LATERAL {LATEST} AS latest
         JOIN contracts AS own ON own.key = contract_key LEFT JOIN contracts AS other ON other.key = other_key
     WHERE gallery_id = %s AND NOT is_hidden
 """  # noqa: S608
+# What is read after it is as the last writer has left it.
 _LOCK = "SELECT FROM galleries WHERE gallery_id = %s AND NOT is_hidden FOR NO KEY UPDATE"
 _SINCE = """
-    SELECT revision, token::TEXT, subject_ids FROM revisions WHERE gallery_key = %s AND revision >= %s
-    ORDER BY revision
+    SELECT revision, token::TEXT, subject_ids FROM galleries JOIN revisions ON gallery_key = galleries.key
+    WHERE gallery_id = %s AND NOT is_hidden AND revision >= %s ORDER BY revision
 """
 _SLICE_SECONDS = 0.2
 """How soon it ends to wait when it is told to."""
@@ -87,31 +88,38 @@ class PostgresFeed:
     def changes(self, gallery_id: str, *, after: Revision) -> GalleryChanges | None:
         """See :meth:`gallery.stores.feed.ChangeFeed.changes`."""
         with self._database.reading() as connection:
-            row = connection.execute(_STATE.encode(), (gallery_id,)).fetchone()
+            with connection.pipeline():
+                found = connection.execute(_STATE.encode(), (gallery_id,))
+                since = connection.execute(_SINCE, (gallery_id, after.number))
+            row = found.fetchone()
             if row is None:
                 raise GalleryNotFound(gallery_id)
-            key, create_time, number, token, *contracts = row
+            key, create_time, number, token, own_key, own, other_key, other = row
             revision = Revision(number, token)
             if after == revision:
                 return None
-            noted = _noted(connection, key, after)
+            noted = _noted(since, after)
             subject_ids = noted - {GALLERY_ITSELF}
             now = to_microseconds(self._clock())
-            living = living_subjects(connection, key, subject_ids, now)
+            contracts = {own: own_key} if other is None else {own: own_key, other: other_key}
+            with connection.pipeline():
+                alive = ask_for_living(connection, key, subject_ids, now)
+                expiry = ask_for_next_expiry(connection, key, now)
+                embedded = {
+                    contract: ask_for_embedded(connection, key, subject_ids, contract_key, now)
+                    for contract, contract_key in contracts.items()
+                }
+            living = frozenset(subject_id for (subject_id,) in alive)
             is_changed = GALLERY_ITSELF in noted
             return GalleryChanges(
                 from_microseconds(create_time),
                 revision,
                 find_gallery(connection, gallery_id, now) if is_changed else None,
                 read_pairs(connection, key, now) if is_changed or subject_ids - living else None,
-                next_expiry(connection, key, now),
+                next_expiry_of(expiry),
                 subject_ids,
                 living,
-                {
-                    contract: embedded_of_subjects(connection, key, subject_ids, contract, now)
-                    for contract in contracts
-                    if contract is not None
-                },
+                {contract: embedded_of(rows.fetchall()) for contract, rows in embedded.items()},
             )
 
     @contextmanager
@@ -121,18 +129,18 @@ class PostgresFeed:
         with self._database.exclusive(gallery_id) as connection:
             yield hold
             connection.autocommit = True
-            hold.revision = _latest(connection, gallery_id)
+            hold.revision = _latest(connection.execute(_REVISION.encode(), (gallery_id,)))
 
     @contextmanager
     def one_transaction(self, gallery_id: str) -> Iterator[Hold]:
         """See :meth:`gallery.stores.feed.ChangeFeed.one_transaction`."""
         hold = Hold()
-        with self._database.one_transaction(gallery_id) as connection:
-            # What is read from here on is as the last writer has left it.
-            connection.execute(_LOCK, (gallery_id,))
+        with self._database.one_transaction(gallery_id, _LOCK, gallery_id) as connection:
             yield hold
-            revision = _latest(connection, gallery_id)
-        hold.revision = revision
+            with connection.pipeline():
+                latest = connection.execute(_REVISION.encode(), (gallery_id,))
+                connection.commit()
+        hold.revision = _latest(latest)
 
     def wait(self, timeout: float) -> None:
         """See :meth:`gallery.stores.feed.ChangeFeed.wait`; one thread may wait."""
@@ -171,13 +179,13 @@ class PostgresFeed:
             self._connection = None
 
 
-def _noted(connection: Connection, gallery_key: int, after: Revision) -> frozenset[str]:
+def _noted(since: Cursor, after: Revision) -> frozenset[str]:
     """Return the subjects that have changed since a revision, and what stands for the gallery itself.
 
     Raises:
         ChangesForgotten: not all of them are known, or the revision is not one of the gallery's.
     """
-    own, *later = [*connection.execute(_SINCE, (gallery_key, after.number)), (None, "", None)]
+    own, *later = [*since, (None, "", None)]
     number, token, _ = own
     is_known = number == after.number and (token == after.token or after == FIRST)
     if not is_known:
@@ -190,8 +198,8 @@ def _noted(connection: Connection, gallery_key: int, after: Revision) -> frozens
     return frozenset(noted)
 
 
-def _latest(connection: Connection, gallery_id: str) -> Revision | None:
-    row = connection.execute(_REVISION.encode(), (gallery_id,)).fetchone()
+def _latest(found: Cursor) -> Revision | None:
+    row = found.fetchone()
     return None if row is None else _revision(*row[1:]).revision
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import Any
 
 from gallery.records.templates import EmbeddedTemplates, StoredFace
-from gallery.stores.postgres.connection.database import Connection
+from gallery.stores.postgres.connection.database import Connection, Cursor
 from gallery.stores.postgres.expiry import LIVING_SUBJECT
 from gallery.stores.postgres.keys import contract_key_of, searching_contract_key
 from gallery.stores.postgres.rows import (
@@ -70,17 +70,18 @@ def embedded_by_subject(
     return _page(connection, _BY_SUBJECT, gallery_key, contract, wanted)
 
 
-def embedded_of_subjects(
-    connection: Connection, gallery_key: int, subject_ids: Collection[str], contract: str, now: int
-) -> EmbeddedTemplates:
-    """Return all templates of some subjects with their embeddings; see :func:`embedded_by_age` for the arguments."""
-    return _page(connection, _OF_SUBJECTS, gallery_key, contract, {"subjects": list(subject_ids), "now": now})
+def ask_for_embedded(
+    connection: Connection, gallery_key: int, subject_ids: Collection[str], contract_key: int, now: int
+) -> Cursor:
+    """Ask for all templates of some subjects, rows of :func:`.rows.embedded_of`; may be part of a pipeline."""
+    wanted = {"gallery": gallery_key, "subjects": list(subject_ids), "contract": contract_key, "now": now}
+    return connection.execute(_OF_SUBJECTS.encode(), wanted, binary=True)
 
 
-def living_subjects(connection: Connection, gallery_key: int, subject_ids: Collection[str], now: int) -> frozenset[str]:
-    """Return those of some subjects that exist and have not expired."""
+def ask_for_living(connection: Connection, gallery_key: int, subject_ids: Collection[str], now: int) -> Cursor:
+    """Ask for those of some subjects that exist and have not expired; may be part of a pipeline."""
     wanted = {"gallery": gallery_key, "subjects": list(subject_ids), "now": now}
-    return frozenset(subject_id for (subject_id,) in connection.execute(_LIVING.encode(), wanted))
+    return connection.execute(_LIVING.encode(), wanted)
 
 
 def faces_by_subject(

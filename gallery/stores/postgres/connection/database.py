@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import IsolationLevel, sql
@@ -20,6 +20,7 @@ from gallery.stores.postgres.connection.limited_connection import LimitedConnect
 from gallery.stores.postgres.connection.opening import prepare
 
 Connection = psycopg.Connection[tuple[Any, ...]]
+Cursor = psycopg.Cursor[tuple[Any, ...]]
 
 _RECONNECT_SECONDS = 2.0
 _WAIT_SECONDS = 2.0
@@ -34,6 +35,7 @@ _TRUSTED_SECONDS = 1.0
 """How long a connection that has answered is used without this check."""
 _AWAY_SECONDS = 0.2
 """The same, if the one before it waited in vain."""
+_SHARE = "SELECT pg_advisory_xact_lock_shared(hashtext(%s), hashtext(%s))"
 _NO_CONNECTION_STRING = (
     "gallery.postgres_url is not a connection string such as postgresql://user@host:5432/facet; in it, write special "
     "characters of a password as %40 for @, %3A for : and %2F for /"
@@ -168,9 +170,10 @@ class PostgresDatabase:
                     connection.close()
 
     @contextmanager
-    def one_transaction(self, name: str) -> Iterator[Connection]:
+    def one_transaction(self, name: str, lock: LiteralString, *values: object) -> Iterator[Connection]:
         """Run a transaction, to which everything belongs that this thread reads and writes in the meantime.
 
+        It begins with the statement ``lock``, and commits when the block ends, unless the block has done so itself.
         No :meth:`exclusive` block of the same name runs meanwhile; other transactions of this kind do.
 
         Raises:
@@ -180,7 +183,9 @@ class PostgresDatabase:
         """
         with self.failures.translated(), self._connection() as connection:
             _begin_with(connection, IsolationLevel.READ_COMMITTED, read_only=False)
-            connection.execute("SELECT pg_advisory_xact_lock_shared(hashtext(%s), hashtext(%s))", (self.schema, name))
+            with connection.pipeline():
+                connection.execute(_SHARE, (self.schema, name))
+                connection.execute(lock, values)
             self._held.connection, self._held.is_transaction = connection, True
             try:
                 yield connection
