@@ -45,7 +45,11 @@ MASTER_KEY_PREFIX = "FACET_MASTER_KEY"
 """How a variable begins that gallery.encryption_key_env may name."""
 CALLERS_FILE = "facet.callers.json"
 """The name of the callers file, if no other is set."""
-_CLIENT_VARIABLES = (ADDRESS_VARIABLE, TOKEN_VARIABLE, CA_VARIABLE, CERTIFICATE_VARIABLE, KEY_VARIABLE)
+_CLIENT_VARIABLES = (
+    *(ADDRESS_VARIABLE, TOKEN_VARIABLE, CA_VARIABLE, CERTIFICATE_VARIABLE, KEY_VARIABLE),
+    *("FACET_FROM_TOKEN", "FACET_FROM_CA", "FACET_TO_ADDRESS", "FACET_TO_TOKEN", "FACET_TO_CA"),
+)
+"""Variables of commands, those of both servers of ``facet gallery copy`` among them."""
 
 
 class Config(BaseSettings):

@@ -116,6 +116,8 @@ def test_a_variable_that_is_not_json_where_it_must_be_names_its_section(monkeypa
 def test_variables_of_clients_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FACET_TOKEN", "x")
     monkeypatch.setenv("FACET_ADDRESS", "x:1")
+    for name in ("FACET_FROM_TOKEN", "FACET_FROM_CA", "FACET_TO_ADDRESS", "FACET_TO_TOKEN", "FACET_TO_CA"):
+        monkeypatch.setenv(name, "x")
     assert load().server.token is None
 
 
