@@ -48,8 +48,8 @@ subject that somebody has enrolled again in between.
 
 
 def token_of(token: Token | None) -> Token | None:
-    """The token: the one given, else the environment's."""
-    return token or os.environ.get(TOKEN_VARIABLE) or None
+    """The token: the one given, which may be empty for none, else the environment's."""
+    return (os.environ.get(TOKEN_VARIABLE) if token is None else token) or None
 
 
 def address_of(address: str | None) -> str:

@@ -31,8 +31,8 @@ class Copied:
     Attributes:
         gallery: its id at the one server.
         copy: its id at the other.
-        status: "copied", "unchanged" if an equal copy was there before, or "outdated" if the gallery has changed while
-            it was copied: the copy is as it was at the beginning.
+        status: "copied", "unchanged" if an equal copy was there before, "outdated" if the gallery has changed while it
+            was copied, so that the copy is as it was at the beginning, or "failed".
         subjects: people in the copy.
         templates: templates in the copy.
         contents_sha256: digest of all their values.
@@ -42,9 +42,9 @@ class Copied:
     gallery: str
     copy: str
     status: str
-    subjects: int
-    templates: int
-    contents_sha256: str
+    subjects: int = 0
+    templates: int = 0
+    contents_sha256: str = ""
     changed: tuple[str, ...] = ()
 
 
@@ -70,7 +70,9 @@ def copy(
     changes while it is copied is reported, and the exit code is 1.
 
     FACET_FROM_TOKEN and FACET_TO_TOKEN have the keys of the two servers, FACET_FROM_CA and FACET_TO_CA the certificates
-    to check them against. Without them FACET_TOKEN and FACET_CA hold for both.
+    to check them against. Without them FACET_CA holds for both, and FACET_TOKEN for --from.
+
+    If a gallery cannot be copied, the command says why and goes on with the next.
 
     [b]Examples[/b]
 
@@ -83,20 +85,22 @@ def copy(
     done: list[Copied] = []
     with (
         servers.open() as (source, target),
-        console.telling_when_stopped(lambda: f"{counted(len(done), 'gallery')} copied; repeat the command to go on"),
+        console.telling_when_stopped(lambda: f"{counted(len(done), 'gallery')} done; repeat the command to go on"),
         interrupted_by_sigterm(),
     ):
         if everything:
             with source.blamed():
                 galleries = [each.gallery_id for each in source.client.iter_galleries(page_size=_PAGE)]
         for gallery in galleries or ():
-            copied = _copied(source, target, gallery, under or gallery)
-            done.append(copied)
+            try:
+                done.append(_copied(source, target, gallery, under or gallery))
+            except typer.Exit:  # it has said why
+                done.append(Copied(gallery, under or gallery, "failed"))
             if not as_json:
-                _tell(copied, target)
+                _tell(done[-1], target)
     if as_json:
         console.print_json({"galleries": [asdict(each) for each in done]})
-    if any(each.status == "outdated" for each in done):
+    if any(each.status in ("outdated", "failed") for each in done):
         raise typer.Exit(console.FAILED)
 
 
@@ -169,7 +173,9 @@ def _exists(side: Side, gallery: str) -> bool:
 def _tell(copied: Copied, target: Side) -> None:
     name = copied.gallery if copied.copy == copied.gallery else f"{copied.gallery} as {copied.copy}"
     counts = f"{counted(copied.templates, 'template')} of {counted(copied.subjects, 'person')}"
-    if copied.status == "unchanged":
+    if copied.status == "failed":
+        console.err.print(f"{name}: not copied")
+    elif copied.status == "unchanged":
         console.out.print(f"{name}: the copy was there before, and is equal: {counts}")
     elif copied.status == "copied":
         console.out.print(f"{name}: {counts} copied and compared, SHA-256 {copied.contents_sha256}")

@@ -23,7 +23,7 @@ _Ca = Path | None
 class TwoServers:
     """The options of the connections, see :func:`facet.terminal.option_groups.grouped_options`.
 
-    The variables of other commands hold for both servers, unless the one of a side is set.
+    The variables of other commands hold, too, but FACET_TOKEN only for ``--from``: the other server must not get that.
     """
 
     source: Annotated[
@@ -35,17 +35,17 @@ class TwoServers:
     source_token: Annotated[
         str, typer.Option("--from-token", envvar=["FACET_FROM_TOKEN", TOKEN_VARIABLE], help="The key for --from.")
     ] = field(default="", repr=False)
-    target_token: Annotated[
-        str, typer.Option("--to-token", envvar=["FACET_TO_TOKEN", TOKEN_VARIABLE], help="The key for --to.")
-    ] = field(default="", repr=False)
+    target_token: Annotated[str, typer.Option("--to-token", envvar="FACET_TO_TOKEN", help="The key for --to.")] = field(
+        default="", repr=False
+    )
     source_ca: Annotated[
         _Ca, typer.Option("--from-ca", envvar=["FACET_FROM_CA", CA_VARIABLE], help="Checks --from; as --ca elsewhere.")
     ] = None
     target_ca: Annotated[
-        _Ca, typer.Option("--to-ca", envvar=["FACET_TO_CA", CA_VARIABLE], help="The same for --to.")
+        _Ca, typer.Option("--to-ca", envvar=["FACET_TO_CA", CA_VARIABLE], help="Checks --to; as --ca elsewhere.")
     ] = None
     certificate: Annotated[
-        _Ca, typer.Option("--certificate", envvar=CERTIFICATE_VARIABLE, help="Certificate of this client, for both.")
+        _Ca, typer.Option("--certificate", envvar=CERTIFICATE_VARIABLE, help="This client's, for servers with a CA.")
     ] = None
     key: Annotated[_Ca, typer.Option("--key", envvar=KEY_VARIABLE, help="PEM file with its key.")] = None
 
@@ -98,6 +98,6 @@ class Side:
 def _connected(connection: Connection) -> Iterator[Client]:
     files = connection.certificates()
     with client_warnings():
-        connected = Client(connection.address, token=connection.token or None, **files)
+        connected = Client(connection.address, token=connection.token, **files)
     with connected as client:
         yield client

@@ -96,10 +96,21 @@ def test_a_gallery_is_copied_to_another_store_and_back_and_a_broken_copy_is_repe
         assert "1 template of 1 person copied, but the gallery has changed meanwhile (subjects, templates" in (
             " ".join(outdated.stderr.split())
         )
-        other_one = copy("team")
+        other_one = copy("missing", "team", "empty", "--json")
         assert other_one.exit_code == 1
+        assert [(each["gallery"], each["status"]) for each in said(other_one)] == [
+            ("missing", "failed"),
+            ("team", "failed"),
+            ("empty", "unchanged"),
+        ], "the others are copied all the same"
         assert "has another gallery 'team' already: it differs in subjects, templates" in (
             " ".join(other_one.stderr.split())
+        )
+        monkeypatch.setenv("FACET_TOKEN", TOKEN)
+        monkeypatch.delenv("FACET_TO_TOKEN")
+        keyless = CliRunner().invoke(app, ["gallery", "copy", "team", "--from", one.address, "--to", other.address])
+        assert "needs a key: set FACET_TO_TOKEN or --to-token" in " ".join(keyless.stderr.split()), (
+            "not the other's key"
         )
 
 
