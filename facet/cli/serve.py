@@ -43,8 +43,8 @@ _STDIN = 0
 _READ_BYTES = 4096
 _SERVE = (sys.executable, "-P", "-m", "facet.cli", "serve", "--json", "--until-eof")
 """How one of several processes is started: it stops when this one is gone."""
-_STOP_SECONDS = 20.0
-"""Time that a process has to stop after its calls."""
+_STOP_SECONDS = 8.0
+"""Time that a process has to stop after its calls; less than what systemd and containers allow besides."""
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich")
 

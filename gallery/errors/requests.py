@@ -64,7 +64,7 @@ class InvalidRevision(GalleryError):
     request_field = "min_revision"
 
     def __init__(self) -> None:
-        super().__init__("this is not a revision of a gallery")
+        super().__init__("min_revision is not a revision of a gallery: use the one that the answer to a change has")
 
 
 class RevisionNotFound(GalleryError):

@@ -61,7 +61,7 @@ def test_what_one_server_enrols_another_finds_also_while_the_database_is_away(
         enrolled = one.enroll("team", "yao", pictures.yaoming, face=CENTRAL, display_name="Yao Ming")
         assert found(other, pictures.yaoming, enrolled.revision) == ["Yao Ming"], "found by the first search"
         assert [each.subject_id for each in other.subjects("team")] == ["yao"]
-        with pytest.raises(InvalidArgument, match="not a revision"):
+        with pytest.raises(InvalidArgument, match="min_revision is not a revision"):
             found(other, pictures.yaoming, "yesterday")
         with stopped(postgres_server):
             until(lambda: read(readiness).startswith("DEGRADED"))

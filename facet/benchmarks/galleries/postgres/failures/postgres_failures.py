@@ -73,7 +73,7 @@ def postgres_failures(
     restarts: Annotated[int, typer.Option(min=0, help="How often the primary is killed and started again.")] = 5,
     as_json: AsJson = False,
 ) -> None:
-    """Kill servers and their PostgreSQL at random moments while clients enrol, and look what is lost.
+    """Kill servers and their PostgreSQL at random moments while clients enrol, and count what is lost.
 
     The database is a temporary PostgreSQL with a synchronous standby, from Debian's package postgresql. A primary that
     is lost gets a new standby. In the end each server must list and find everybody who was acknowledged, nobody else,
