@@ -84,7 +84,7 @@ def postgres(
     enrollments: Annotated[int, typer.Option(min=16, help="Number of enrolments to time.")] = 800,
     as_json: AsJson = False,
 ) -> None:
-    """Measure a gallery that two servers share in PostgreSQL: import, start, search, enrolment, and how soon the other server sees it.
+    """Measure a gallery that two servers share in PostgreSQL, and how soon one sees what the other enrols.
 
     The templates are random. Searches take turns with those of the same gallery in SQLite. Without [b]--url[/b] a
     temporary server is started, from Debian's package postgresql; in a running one the command makes the schema

@@ -77,7 +77,7 @@ def postgres_failures(
 
     The database is a temporary PostgreSQL with a synchronous standby, from Debian's package postgresql. A primary that
     is lost gets a new standby. In the end each server must list and find everybody who was acknowledged, nobody else,
-    and what a server finds that has just started.
+    and the same as a server that has just started. It takes about ten minutes.
 
     [b]Examples[/b]
 
