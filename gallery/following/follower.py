@@ -154,6 +154,7 @@ class Follower:
 
     def _run(self) -> None:
         pruned_at = time.monotonic()
+        has_failed = False
         while not self._is_closed.is_set():
             began = time.monotonic()
             try:
@@ -161,6 +162,7 @@ class Follower:
                 if is_current:
                     self._current_at = began
                 self._note(None)
+                has_failed = False
                 if began - pruned_at > _PRUNE_SECONDS:
                     self._feed.prune()
                     pruned_at = began
@@ -169,6 +171,9 @@ class Follower:
                 else:
                     self._is_closed.wait(_BUSY_SECONDS)
             except StorageError as error:
+                if not has_failed:  # perhaps only its connection is broken, and the next one is not
+                    has_failed = True
+                    continue
                 self._note(error)
                 self._is_closed.wait(_RETRY_SECONDS)
 

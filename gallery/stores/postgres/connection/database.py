@@ -90,6 +90,7 @@ class PostgresDatabase:
         self._timeout = timeout
         self._held = _Held()
         self._in_use = _Counter()
+        self._broken_at = 0.0
         self._is_away = False
         self.failures = Failures(self.name, str(parts.get("password") or ""))
         self._info = info = make_conninfo(
@@ -112,7 +113,7 @@ class PostgresDatabase:
                 reconnect_timeout=_RECONNECT_SECONDS,
                 connection_class=LimitedConnection,
                 configure=self._configure,
-                check=_check,
+                check=self._check,
                 open=True,
             )
 
@@ -276,7 +277,11 @@ class PostgresDatabase:
                 raise
             self._is_away = False
             taken.enter_context(self._in_use)
-            yield connection
+            try:
+                yield connection
+            finally:
+                if connection.closed:  # others may be broken, too
+                    self._broken_at = time.monotonic()
 
     @contextmanager
     def _transaction(self, level: IsolationLevel, *, read_only: bool = False) -> Iterator[Connection]:
@@ -301,6 +306,12 @@ class PostgresDatabase:
                 held.rollback()
             raise
         held.commit()
+
+    def _check(self, connection: LimitedConnection) -> None:
+        """Raise an error unless a connection works, or has worked a moment ago, and since another one broke."""
+        if connection.answered_at < max(time.monotonic() - _TRUSTED_SECONDS, self._broken_at):
+            with connection.limited(_CHECK_SECONDS):
+                ConnectionPool.check_connection(connection)
 
     def _configure(self, connection: LimitedConnection) -> None:
         """Prepare a new connection."""
@@ -338,13 +349,6 @@ class _Counter:
     def __exit__(self, *_: object) -> None:
         with self._lock:
             self.count -= 1
-
-
-def _check(connection: LimitedConnection) -> None:
-    """Raise an error unless a connection works, or has worked a moment ago."""
-    if time.monotonic() - connection.answered_at > _TRUSTED_SECONDS:
-        with connection.limited(_CHECK_SECONDS):
-            ConnectionPool.check_connection(connection)
 
 
 def _begin_with(connection: Connection, level: IsolationLevel, *, read_only: bool) -> None:

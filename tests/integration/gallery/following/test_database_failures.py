@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 import numpy as np
+import psycopg
 import pytest
 
 from facet.benchmarks.galleries.postgres.postgres_server import PostgresServer
@@ -159,6 +160,59 @@ def test_a_database_that_is_frozen_is_not_waited_for_without_end_and_searches_go
     until(lambda: server.follower is not None and server.follower.failure is None, "it is not followed again")
     server.enroll("g", "bob", face(axis(10)))
     server.close()
+
+
+class Errors:
+    """A log of the errors that a server tells."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def error(self, event: str, **_: object) -> None:
+        self.told.append(event)
+
+    def info(self, event: str, **_: object) -> None:
+        """Not kept."""
+
+
+def test_a_connection_that_breaks_by_itself_is_no_failure_of_the_database(postgres_server: PostgresServer) -> None:
+    errors, schema = Errors(), f"s{uuid.uuid4().hex}"
+    server, other = (
+        Galleries(
+            PostgresStore(postgres_server.url, schema=schema, timeout=5),
+            contract=CONTRACT,
+            dimension=DIMENSION,
+            max_templates_per_subject=MAX_TEMPLATES,
+            log=log,
+        )
+        for log in (errors, Errors())
+    )
+    with psycopg.connect(postgres_server.url, autocommit=True) as administrator:
+        breaking = (
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE application_name = 'facet' AND query NOT LIKE 'LISTEN%'"
+        )
+        for number in range(3):
+            administrator.execute(breaking)
+            gallery_id = f"g{number}"
+            until(lambda gallery_id=gallery_id: is_created(other, gallery_id), "no connection works")  # type: ignore[misc]
+            until(lambda gallery_id=gallery_id: knows(server, gallery_id), "it does not follow any more")  # type: ignore[misc]
+    assert errors.told == []
+    for each in (server, other):
+        each.close()
+
+
+def is_created(server: Galleries, gallery_id: str) -> bool:
+    try:
+        server.create_gallery(gallery_id, display_name="", threshold=0.5)
+    except StorageError:
+        return False
+    return True
+
+
+def knows(server: Galleries, gallery_id: str) -> bool:
+    """Tell whether a server has followed the creation of a gallery by itself."""
+    return any(each.gallery_id == gallery_id for each in server._registry.opened())
 
 
 def test_an_import_does_not_keep_a_server_with_few_connections_from_searching(
