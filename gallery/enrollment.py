@@ -250,17 +250,20 @@ class Enroller:
     ) -> None:
         """Make a template visible to searches."""
         subject, template = stored.subject, stored.template
-        if is_new:
-            # A subject of this id may have expired a moment ago.
-            gallery.forget_subject(subject.subject_id)
         ids = (subject.subject_id,), (subject.display_name,), (template.template_id,)
         added = {contract: EmbeddedTemplates(*ids, embedding[None]) for contract, embedding in embeddings.items()}
-        for contract, templates in added.items():
-            gallery.indexes[contract].add(templates)
+        policy = gallery.settings.policy
+        expiries = policy.subject_expiry(subject), policy.template_expiry(template)
+        # Whoever is removing what has expired by an older list of it must not remove this.
+        with gallery.expiry_lock:
+            if is_new:
+                # A subject of this id may have expired a moment ago.
+                gallery.forget_subject(subject.subject_id)
+            for contract, templates in added.items():
+                gallery.indexes[contract].add(templates)
+            self._registry.note_expiry(gallery, *expiries)
         gallery.changes += 1
         gallery.recent.note((subject.subject_id,), added)
-        policy = gallery.settings.policy
-        self._registry.note_expiry(gallery, policy.subject_expiry(subject), policy.template_expiry(template))
 
     def _record_consent(self, gallery: OpenGallery, subject: Subject) -> Subject:
         """Store the consent of a subject that is stored with another one."""

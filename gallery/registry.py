@@ -122,10 +122,14 @@ class GalleryRegistry:
             gallery.next_expiry = next_expiry
 
     def note_expiry(self, gallery: OpenGallery, *expiries: datetime | None) -> None:
-        """Note when something expires that was added to a gallery; ``None`` for never."""
+        """Note when something expires that was added to a gallery; the caller holds its ``expiry_lock``.
+
+        Args:
+            gallery: the gallery.
+            expiries: times; ``None`` for never.
+        """
         if math.isinf(gallery.fresh_until):
-            with gallery.expiry_lock:
-                gallery.next_expiry = earliest(gallery.next_expiry, *expiries)
+            gallery.next_expiry = earliest(gallery.next_expiry, *expiries)
 
     def _find(self, gallery_id: str) -> OpenGallery:
         found = self._galleries.get(gallery_id)

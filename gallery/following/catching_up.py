@@ -41,11 +41,12 @@ def catch_up(registry: GalleryRegistry, feed: ChangeFeed, opened: OpenGallery) -
 
 
 def _apply(registry: GalleryRegistry, opened: OpenGallery, changes: GalleryChanges) -> None:
-    if changes.subject_ids:
-        for contract, index in opened.indexes.items():
-            index.replace_subjects(changes.subject_ids, changes.templates.get(contract, _NONE))
-        opened.recent.note(changes.subject_ids, changes.templates)
+    # Whoever is removing what has expired by an older list of it must not remove somebody who was enrolled again.
     with opened.expiry_lock:
+        if changes.subject_ids:
+            for contract, index in opened.indexes.items():
+                index.replace_subjects(changes.subject_ids, changes.templates.get(contract, _NONE))
+            opened.recent.note(changes.subject_ids, changes.templates)
         # The earlier one may be due: what expired then is still in the index.
         opened.next_expiry = earliest(opened.next_expiry, changes.next_expiry)
     if changes.distinct is not None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 
-from gallery.errors import GalleryNotFound, StorageAway, StorageBusy, StorageError
+from gallery.errors import GalleryNotFound, StorageAway, StorageBusy, StorageError, StorageUnavailable
 from gallery.following.catching_up import catch_up
 from gallery.log import SILENT, Log
 from gallery.open_gallery import OpenGallery
@@ -175,6 +175,9 @@ class Follower:
                     has_failed = True
                     continue
                 self._note(error)
+                self._is_closed.wait(_RETRY_SECONDS)
+            except MemoryError:  # what was not applied is applied again
+                self._note(StorageUnavailable("there is not enough memory to follow the changes of other servers"))
                 self._is_closed.wait(_RETRY_SECONDS)
 
     def _note(self, failure: StorageError | None) -> None:

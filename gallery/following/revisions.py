@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from gallery.errors import GalleryNotFound, InvalidRevision, RevisionNotFound
+from gallery.errors import GalleryNotFound, InvalidRevision, RevisionNotFound, StorageError
 from gallery.following.follower import Follower
 from gallery.open_gallery import OpenGallery
 from gallery.registry import GalleryRegistry
@@ -31,11 +31,11 @@ class Revisions:
         """Return the revision that searches of a gallery have reached, for :meth:`reach`.
 
         It is empty if they cannot be brought to a revision, because the store keeps the index and others write to it,
-        or if the gallery is gone.
+        if the gallery is gone, or if the store cannot be read: the change that was stored is not in doubt then.
         """
         try:
             opened = self._registry.find(gallery_id)
-        except GalleryNotFound:
+        except (GalleryNotFound, StorageError):
             return ""
         if math.isfinite(opened.fresh_until):
             return ""
