@@ -99,8 +99,12 @@ class Enroller:
                 if validate_only:
                     return replace(checked, template=replace(checked.template, template_id=""), unlike=unlike)
                 stored = self._store_template(gallery, checked, enrollment, embeddings)
+                caught_up = gallery.stored_revision
+            # The indexes have not reached the revision that was written. If that fails, it is read from the store.
+            written, gallery.stored_revision = gallery.stored_revision, caught_up
             if not stored.already_enrolled:
                 self._show(gallery, stored, embeddings, is_new=not checked.subject.etag)
+            gallery.stored_revision = written
             return replace(stored, unlike=unlike)
 
     def _searched_ahead(self, gallery: OpenGallery, subject_id: str, enrollment: Enrollment) -> LookalikeSearch | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from gallery.errors import LooksLikeAnotherSubject
 from gallery.open_gallery import OpenGallery, SearchSettings
 from gallery.recent_changes import Changed
+
+_ROUNDING = 1e-3
+"""The index may round a similarity up by less."""
 
 
 class LookalikeSearch:
@@ -91,30 +94,27 @@ class LookalikeSearch:
         )
 
     def _is_kept_up(self) -> bool:
-        """Add those who have changed since the search; return whether it has everybody then."""
+        """Tell whether the search would find the same now."""
         changes = self._gallery.recent.since(self._mark)
         if changes is None:
             return False
         found = frozenset(subject_id for _, subject_id in self._found)
         for changed in changes:
             # If one of those who were found is gone, the next one was not searched for.
-            if not found.isdisjoint(changed.subject_ids):
+            if not found.isdisjoint(changed.subject_ids) or self._may_be_among(changed):
                 return False
-            self._found += self._among(changed)
         return True
 
-    def _among(self, changed: Changed) -> Iterator[tuple[float, str]]:
-        """Return those of the subjects that have changed whom the face may look like now, with their similarities."""
+    def _may_be_among(self, changed: Changed) -> bool:
+        """Tell whether the face looked like one of the subjects after they had changed."""
         settings = self._gallery.settings
         if settings.mean_of_best > 1:  # the other templates of a subject count, too
-            for subject_id in changed.subject_ids:
-                similarity = self._similarity(subject_id)
-                if similarity is not None and similarity >= settings.threshold:
-                    yield similarity, subject_id
-        elif (templates := changed.templates.get(self.contract)) is not None and len(templates):
-            similarities = templates.embeddings @ self._embedding
-            for place in np.flatnonzero(similarities >= settings.threshold).tolist():
-                yield float(similarities[place]), templates.subject_ids[place]
+            similarities = (self._similarity(subject_id) for subject_id in changed.subject_ids)
+            return any(each is not None and each >= settings.threshold for each in similarities)
+        templates = changed.templates.get(self.contract)
+        if templates is None or not len(templates):
+            return False
+        return bool(np.any(templates.embeddings @ self._embedding >= settings.threshold - _ROUNDING))
 
     def _similarity(self, subject_id: str) -> float | None:
         mean_of_best = self._gallery.settings.mean_of_best

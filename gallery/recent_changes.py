@@ -10,8 +10,10 @@ from types import MappingProxyType
 
 from gallery.records.templates import EmbeddedTemplates
 
-_KEPT = 256
+_KEPT = 64
 """How many changes are remembered."""
+_MOST_TEMPLATES = 32
+"""The most templates of a change that is remembered: all of them together stay below some megabytes."""
 _MOST_SUBJECTS = 256
 """The most subjects that are worth looking at one by one."""
 _NONE: Mapping[str, EmbeddedTemplates] = MappingProxyType({})
@@ -49,7 +51,9 @@ class RecentChanges:
 
     def note(self, subject_ids: Collection[str], templates: Mapping[str, EmbeddedTemplates] = _NONE) -> None:
         """Note a change of subjects; see :class:`Changed`."""
-        is_small = len(subject_ids) <= _MOST_SUBJECTS
+        is_small = len(subject_ids) <= _MOST_SUBJECTS and all(
+            len(each) <= _MOST_TEMPLATES for each in templates.values()
+        )
         self._add(Changed(frozenset(subject_ids), templates) if is_small else None)
 
     def note_anything(self) -> None:

@@ -79,6 +79,13 @@ def test_a_further_template_of_another_subject_is_seen(galleries: Galleries, mea
         lookalikes.refuse()
 
 
+def test_who_came_and_went_after_the_search_refuses_nobody(galleries: Galleries) -> None:
+    lookalikes = searched_ahead(galleries)
+    galleries.enroll("g", "ann", face(axis(1)))
+    galleries._registry.find("g").remove_subject("ann")  # as when it expires: no other change is made
+    lookalikes.refuse()
+
+
 def test_the_next_one_is_found_if_the_nearest_is_gone(galleries: Galleries) -> None:
     galleries.enroll("g", "ann", face(axis(1)))
     galleries.enroll("g", "bob", face(between(axis(1), axis(3), 0.9), accept_lookalike=True))
