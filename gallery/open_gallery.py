@@ -138,7 +138,9 @@ class OpenGallery:
         """Remove subjects and templates that were deleted or have expired; the indexes may lack them already."""
         for index in self.indexes.values():
             index.remove(gone)
-        self.recent.note((*gone.subject_ids, *(subject_id for subject_id, _ in gone.templates)))
+        if gone.templates:
+            self.recent.note_anything()
+        self.recent.note_gone(gone.subject_ids)
         self.distinct = self.distinct.without(gone.subject_ids)
         self.on_gone(self.gallery_id, gone.subject_ids)
 
@@ -151,7 +153,7 @@ class OpenGallery:
         """Remove a subject that was deleted, has expired, or was merged into another one."""
         for index in self.indexes.values():
             index.remove_subject(subject_id)
-        self.recent.note((subject_id,))
+        self.recent.note_gone((subject_id,))
         self.on_gone(self.gallery_id, (subject_id,))
 
     def index_for(self, contract: str) -> Index:

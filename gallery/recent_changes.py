@@ -41,7 +41,7 @@ class RecentChanges:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._noted: deque[Changed | None] = deque(maxlen=_KEPT)
+        self._noted: deque[Changed] = deque(maxlen=_KEPT)
         self._count = 0
 
     @property
@@ -54,11 +54,30 @@ class RecentChanges:
         is_small = len(subject_ids) <= _MOST_SUBJECTS and all(
             len(each) <= _MOST_TEMPLATES for each in templates.values()
         )
-        self._add(Changed(frozenset(subject_ids), templates) if is_small else None)
+        if not is_small:
+            self.note_anything()
+            return
+        with self._lock:
+            self._noted.append(Changed(frozenset(subject_ids), templates))
+            self._count += 1
+
+    def note_gone(self, subject_ids: Collection[str]) -> None:
+        """Note that subjects are gone, and forget their templates: nothing of somebody who was erased stays."""
+        gone = frozenset(subject_ids)
+        with self._lock:
+            for place, changed in enumerate(self._noted):
+                if changed.subject_ids <= gone:
+                    self._noted[place] = Changed(changed.subject_ids, _NONE)
+                elif not gone.isdisjoint(changed.subject_ids):
+                    self._noted.clear()
+                    break
+        self.note(gone)
 
     def note_anything(self) -> None:
-        """Note that anything may have changed."""
-        self._add(None)
+        """Note that anything may have changed: what was before is not known any more."""
+        with self._lock:
+            self._noted.clear()
+            self._count += 1
 
     def since(self, mark: int) -> Iterable[Changed] | None:
         """Return the changes since a mark, the latest first; ``None`` if they are not known, or too many."""
@@ -67,11 +86,4 @@ class RecentChanges:
             if count > len(self._noted):
                 return None
             latest = [self._noted[-1 - place] for place in range(count)]
-        changes = [each for each in latest if each is not None]
-        is_known = len(changes) == count and sum(len(each.subject_ids) for each in changes) <= _MOST_SUBJECTS
-        return changes if is_known else None
-
-    def _add(self, changed: Changed | None) -> None:
-        with self._lock:
-            self._noted.append(changed)
-            self._count += 1
+        return latest if sum(len(each.subject_ids) for each in latest) <= _MOST_SUBJECTS else None

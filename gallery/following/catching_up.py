@@ -46,6 +46,7 @@ def _apply(registry: GalleryRegistry, opened: OpenGallery, changes: GalleryChang
         if changes.subject_ids:
             for contract, index in opened.indexes.items():
                 index.replace_subjects(changes.subject_ids, changes.templates.get(contract, _NONE))
+            opened.recent.note_gone(changes.subject_ids)
             opened.recent.note(changes.subject_ids, changes.templates)
         # The earlier one may be due: what expired then is still in the index.
         opened.next_expiry = earliest(opened.next_expiry, changes.next_expiry)

@@ -82,7 +82,7 @@ def postgres_failures(
     [b]Examples[/b]
 
       facet bench postgres-failures
-      facet bench postgres-failures --server-kills 5 --promotions 1 --restarts 1 --json
+      facet bench postgres-failures --server-kills 5 --promotions 1 --json
 
     Exit code: 0 nothing was lost and nothing appeared, 1 otherwise or failed, 2 bad usage.
     """
