@@ -88,7 +88,7 @@ class Enroller:
         gallery = self._registry.find(gallery_id)
         lookalikes = None if enrollment.accept_lookalike else self._searched_ahead(gallery, subject_id, enrollment)
         with gallery.change_lock:
-            with self._registry.storing(gallery):
+            with self._registry.storing(gallery) as hold:
                 embeddings = self._embeddings(gallery, enrollment)
                 contract, embedding = next(iter(embeddings.items()))
                 index = gallery.index_for(contract)
@@ -99,12 +99,10 @@ class Enroller:
                 if validate_only:
                     return replace(checked, template=replace(checked.template, template_id=""), unlike=unlike)
                 stored = self._store_template(gallery, checked, enrollment, embeddings)
-                caught_up = gallery.stored_revision
-            # The indexes have not reached the revision that was written. If that fails, it is read from the store.
-            written, gallery.stored_revision = gallery.stored_revision, caught_up
             if not stored.already_enrolled:
                 self._show(gallery, stored, embeddings, is_new=not checked.subject.etag)
-            gallery.stored_revision = written
+            # Not before the indexes have it. If that fails, what was stored is read from the store.
+            self._registry.note_reached(gallery, hold)
             return replace(stored, unlike=unlike)
 
     def _searched_ahead(self, gallery: OpenGallery, subject_id: str, enrollment: Enrollment) -> LookalikeSearch | None:

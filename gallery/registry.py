@@ -21,7 +21,7 @@ from gallery.records.galleries import Gallery
 from gallery.records.migrations import Migration
 from gallery.search_pool import SearchPool
 from gallery.stores.base import Store
-from gallery.stores.feed import FIRST, Revision
+from gallery.stores.feed import FIRST, Hold, Revision
 from gallery.times import Clock, earliest, now
 
 REFRESH_SECONDS = 1.0
@@ -78,8 +78,8 @@ class GalleryRegistry:
         self._galleries: dict[str, OpenGallery] = {}
         self.on_shown: Callable[[str, SearchSettings | None], None] = lambda _, __: None
         self.on_gone: Callable[[str, Collection[str]], None] = lambda _, __: None
-        self.exclusively: Callable[[OpenGallery], AbstractContextManager[None]] = lambda _: nullcontext()
-        self.in_one_transaction: Callable[[OpenGallery], AbstractContextManager[None]] = lambda _: nullcontext()
+        self.exclusively: Callable[[OpenGallery], AbstractContextManager[Hold]] = lambda _: nullcontext(Hold())
+        self.in_one_transaction: Callable[[OpenGallery], AbstractContextManager[Hold]] = lambda _: nullcontext(Hold())
         self.create_lock = threading.Lock()
         """Held while a gallery is created or deleted, here and in the store."""
         after = ""
@@ -182,34 +182,45 @@ class GalleryRegistry:
             GalleryNotFound: it does not exist.
         """
         gallery = self.find(gallery_id)
-        with gallery.change_lock, self.exclusively(gallery):
-            self._check_held(gallery)
-            try:
-                yield gallery
-            finally:
-                gallery.changes += 1
-                gallery.recent.note_anything()
+        with gallery.change_lock:
+            with self.exclusively(gallery) as hold:
+                self._check_held(gallery)
+                try:
+                    yield gallery
+                finally:
+                    gallery.changes += 1
+                    gallery.recent.note_anything()
+            self.note_reached(gallery, hold)
 
     @contextmanager
-    def storing(self, gallery: OpenGallery) -> Iterator[None]:
+    def storing(self, gallery: OpenGallery) -> Iterator[Hold]:
         """Hold a gallery while one enrolment is checked and stored; the caller holds its ``change_lock``.
 
         In a store that several processes write to, all of it is one transaction, which is durable afterwards. So the
-        indexes get the new template only then.
+        indexes get the new template only then, and :meth:`note_reached` the hold after them.
 
         Raises:
             GalleryNotFound: it was deleted.
             StorageError: the store cannot be used; nothing was stored.
         """
-        with self.in_one_transaction(gallery):
+        with self.in_one_transaction(gallery) as hold:
             self._check_held(gallery)
-            yield
+            yield hold
+
+    def note_reached(self, gallery: OpenGallery, hold: Hold) -> None:
+        """Note that the indexes have what was written under a hold that has ended; nobody else wrote meanwhile."""
+        if hold.revision is not None:
+            gallery.stored_revision = hold.revision
 
     def _check_held(self, gallery: OpenGallery) -> None:
         if not self.is_open(gallery):
             raise GalleryNotFound(gallery.gallery_id)
         if gallery.next_expiry is not None and self.clock() >= gallery.next_expiry:
             self.drop_expired(gallery)
+
+    def known(self, gallery_id: str) -> OpenGallery | None:
+        """Return a gallery if it is open; asks no store."""
+        return self._galleries.get(gallery_id)
 
     def opened(self) -> list[OpenGallery]:
         """Return the galleries that are open now."""

@@ -117,7 +117,7 @@ class Follower:
         self._feed.close()
 
     @contextmanager
-    def _caught_up(self, holding: Callable[[str], AbstractContextManager[Hold]], opened: OpenGallery) -> Iterator[None]:
+    def _caught_up(self, holding: Callable[[str], AbstractContextManager[Hold]], opened: OpenGallery) -> Iterator[Hold]:
         """Keep other servers from changing a gallery, which is brought up to date first.
 
         So what is checked against the indexes, as look-alikes are, is checked against everything that is stored.
@@ -129,10 +129,7 @@ class Follower:
         self._check_not_away()
         with holding(opened.gallery_id) as hold:
             catch_up(self._registry, self._feed, opened)
-            yield
-        # The indexes have what this thread has written, or will at once, and nobody else wrote in the meantime.
-        if hold.revision is not None:
-            opened.stored_revision = hold.revision
+            yield hold
 
     def _check_not_away(self) -> None:
         if isinstance(self._failure, StorageAway):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+import re
 
-from gallery.errors import GalleryNotFound, InvalidRevision, RevisionNotFound, StorageError
+from gallery.errors import InvalidRevision, RevisionNotFound
 from gallery.following.follower import Follower
 from gallery.open_gallery import OpenGallery
 from gallery.registry import GalleryRegistry
 from gallery.times import to_microseconds
 
+_REVISION = re.compile("(-?[0-9a-f]{1,16})[.]([0-9a-f]{1,16})[.]([0-9a-f]{0,32})")
+"""When the gallery was created, the number of the revision, and its token, all hexadecimal."""
 _TRIES = 2
 """The second one is for a gallery that another server has replaced."""
 
@@ -31,18 +34,19 @@ class Revisions:
         """Return the revision that searches of a gallery have reached, for :meth:`reach`.
 
         It is empty if they cannot be brought to a revision, because the store keeps the index and others write to it,
-        if the gallery is gone, or if the store cannot be read: the change that was stored is not in doubt then.
+        or if the gallery is not open. It asks no store: a change that was stored is not in doubt because of it.
         """
-        try:
-            opened = self._registry.find(gallery_id)
-        except (GalleryNotFound, StorageError):
+        opened = self._registry.known(gallery_id)
+        if opened is None or math.isfinite(opened.fresh_until):
             return ""
-        if math.isfinite(opened.fresh_until):
-            return ""
-        return f"{to_microseconds(opened.create_time):x}.{opened.stored_revision.number:x}"
+        reached = opened.stored_revision
+        return f"{to_microseconds(opened.create_time):x}.{reached.number:x}.{reached.token.replace('-', '')}"
 
     def reach(self, gallery_id: str, revision: str) -> None:
         """Bring a gallery to a revision, so that the next search notices everything up to it.
+
+        A revision that the store has lost is noticed until as many changes were made since that a later one has a
+        higher number.
 
         Args:
             gallery_id: the gallery.
@@ -54,25 +58,27 @@ class Revisions:
             RevisionNotFound: the store has lost it.
             StorageError: the store cannot be read.
         """
-        created, number = _parsed(revision)
+        wanted = _parsed(revision)
         for _ in range(_TRIES):
             opened = self._registry.find(gallery_id)
-            if self._follower is None or _has(opened, created, number):
+            if self._follower is None or _has(opened, *wanted):
                 return
             self._follower.catch_up(opened)
-        if not _has(self._registry.find(gallery_id), created, number):
+        if not _has(self._registry.find(gallery_id), *wanted):
             raise RevisionNotFound(gallery_id)
 
 
-def _has(opened: OpenGallery, created: int, number: int) -> bool:
+def _has(opened: OpenGallery, created: int, number: int, token: str) -> bool:
     """Tell whether a gallery has reached a revision; one that has replaced the gallery of the revision has."""
-    age = to_microseconds(opened.create_time)
-    return age > created or (age == created and opened.stored_revision.number >= number)
+    age, reached = to_microseconds(opened.create_time), opened.stored_revision
+    if age != created:
+        return age > created
+    return reached.number > number or (reached.number == number and reached.token.replace("-", "") == token)
 
 
-def _parsed(revision: str) -> tuple[int, int]:
-    created, _, number = revision.partition(".")
-    try:
-        return int(created, 16), int(number, 16)
-    except ValueError:
-        raise InvalidRevision from None
+def _parsed(revision: str) -> tuple[int, int, str]:
+    found = _REVISION.fullmatch(revision)
+    if found is None:
+        raise InvalidRevision
+    created, number, token = found.groups()
+    return int(created, 16), int(number, 16), token

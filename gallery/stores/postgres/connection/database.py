@@ -156,19 +156,13 @@ class PostgresDatabase:
         """
         with self.failures.translated(), self._connection() as connection:
             connection.autocommit = True
-            connection.execute("SELECT pg_advisory_lock(hashtext(%s), hashtext(%s))", (self.schema, name))
-            self._held.connection = connection
             try:
+                connection.execute("SELECT pg_advisory_lock(hashtext(%s), hashtext(%s))", (self.schema, name))
+                self._held.connection = connection
                 yield connection
             finally:
                 self._held.connection = None
-                try:
-                    connection.rollback()
-                    connection.autocommit = True
-                    connection.execute("SELECT pg_advisory_unlock_all()")
-                except psycopg.Error:
-                    # The lock goes with the connection. What was done under it is done.
-                    connection.close()
+                _unlock(connection)
 
     @contextmanager
     def one_transaction(self, name: str, lock: LiteralString, *values: object) -> Iterator[Connection]:
@@ -291,7 +285,7 @@ class PostgresDatabase:
                 _begin_with(connection, level, read_only=read_only)
                 yield connection
             return
-        if held.closed:
+        if held.closed or held.info.transaction_status == TransactionStatus.UNKNOWN:
             raise psycopg.OperationalError("the connection is broken")
         if self._held.is_transaction:
             yield held
@@ -301,11 +295,11 @@ class PostgresDatabase:
         _begin_with(held, level, read_only=read_only)
         try:
             yield held
+            held.commit()
         except BaseException:
             with suppress(psycopg.Error):  # it is broken, and its transaction gone
                 held.rollback()
             raise
-        held.commit()
 
     def _check(self, connection: LimitedConnection) -> None:
         """Raise an error unless a connection works, or has worked a moment ago, and since another one broke."""
@@ -349,6 +343,18 @@ class _Counter:
     def __exit__(self, *_: object) -> None:
         with self._lock:
             self.count -= 1
+
+
+def _unlock(connection: Connection) -> None:
+    """Give up all locks of a connection; if that fails they go with the connection. What was done is done."""
+    try:
+        connection.rollback()
+        connection.autocommit = True
+        connection.execute("SELECT pg_advisory_unlock_all()")
+    except BaseException as error:
+        connection.close()
+        if not isinstance(error, psycopg.Error):
+            raise
 
 
 def _begin_with(connection: Connection, level: IsolationLevel, *, read_only: bool) -> None:

@@ -68,7 +68,7 @@ def test_a_revision_of_a_gallery_that_was_replaced_is_one_of_the_new_gallery(
     one.delete_gallery("g", force=True)
     assert one.revisions.current("g") == ""
     with pytest.raises(GalleryNotFound):
-        other.revisions.reach("g", "ffffffffffffff.1")
+        other.revisions.reach("g", "ffffffffffffff.1.")
 
 
 def test_a_revision_that_the_database_has_lost_is_refused(
@@ -87,10 +87,43 @@ def test_a_revision_that_the_database_has_lost_is_refused(
         assert best_match(server, axis(2)) == ""
 
 
-@pytest.mark.parametrize("revision", ["x", "1", "1.", ".1", "1.z", "1.2.3", "\x00"])
-def test_what_is_no_revision_is_refused(behind: tuple[Galleries, Galleries], revision: str) -> None:
+def test_a_lost_revision_is_not_taken_for_another_one_of_its_number(behind: tuple[Galleries, Galleries]) -> None:
+    one, other = behind
+    one.enroll("g", "bob", face(axis(2)))
+    lost = one.revisions.current("g")
+    store: PostgresStore = one._store  # type: ignore[assignment]
+    with store.database.writing() as connection:
+        connection.execute("DELETE FROM subjects WHERE subject_id = 'bob'")
+        connection.execute("UPDATE revisions SET token = gen_random_uuid() WHERE subject_ids = '{bob}'")
+    with pytest.raises(RevisionNotFound):
+        other.revisions.reach("g", lost)
+
+
+@pytest.mark.parametrize(
+    "revision",
+    [
+        "x",
+        "1",
+        "1.",
+        ".1",
+        "1.z",
+        "1.2",
+        "1.2.3.4",
+        "1.-2.",
+        " 1.2.",
+        "0x1.2.",
+        "1_0.1.",
+        "\u0661.1.",
+        "\x00",
+        "f" * 99,
+    ],
+)
+def test_what_is_no_revision_is_refused(tmp_path: Path, revision: str) -> None:
+    galleries = opened(tmp_path / "facet.db")
+    galleries.create_gallery("g", display_name="", threshold=0.5)
     with pytest.raises(InvalidRevision):
-        behind[1].revisions.reach("g", revision)
+        galleries.revisions.reach("g", revision)
+    galleries.close()
 
 
 def test_a_server_that_is_alone_has_every_revision_of_its_own(tmp_path: Path) -> None:

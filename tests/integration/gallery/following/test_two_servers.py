@@ -21,6 +21,7 @@ from gallery.errors import (
     TooManyTemplates,
 )
 from gallery.galleries import Galleries
+from gallery.index.memory_index import MemoryIndex
 from gallery.records.galleries import GalleryChange
 from gallery.records.subjects import SubjectChange
 from tests.integration.gallery.following.conftest import MAX_TEMPLATES, Open
@@ -51,6 +52,31 @@ def test_a_face_that_one_server_enrols_is_found_by_the_other(servers: Two) -> No
     for server in servers:
         until(lambda server=server: best_match(server, axis(1)) == "ann", "Ann is not found")  # type: ignore[misc]
         until(lambda server=server: best_match(server, axis(2)) == "bob", "Bob is not found")  # type: ignore[misc]
+
+
+def test_what_no_memory_was_left_for_is_found_a_moment_later(servers: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, _ = servers
+    failing_once(monkeypatch, "add")
+    failing_once(monkeypatch, "replace_subjects")
+    with pytest.raises(MemoryError):
+        one.enroll("g", "ann", face(axis(1)))
+    for server in servers:
+        until(lambda server=server: best_match(server, axis(1)) == "ann", "who is stored is not found")  # type: ignore[misc]
+    with pytest.raises(LooksLikeAnotherSubject):
+        one.enroll("g", "bob", face(axis(1)))
+
+
+def failing_once(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Have the next call of a method of indexes find no memory."""
+    works, has_failed = getattr(MemoryIndex, name), threading.Event()
+
+    def fail(*arguments: object) -> object:
+        if not has_failed.is_set():
+            has_failed.set()
+            raise MemoryError
+        return works(*arguments)
+
+    monkeypatch.setattr(MemoryIndex, name, fail)
 
 
 def test_what_one_server_corrects_and_deletes_the_other_no_longer_answers(servers: Two) -> None:
