@@ -197,10 +197,13 @@ def _numbered(path: Path, number: int) -> Path:
 
 
 async def _serve(config: Config, *, as_json: bool, until_eof: bool) -> int:
-    told_to_stop = _told_to_stop(until_eof=until_eof)
     try:
-        server = Server(config)
+        with _stopping_at_once():
+            server = Server(config)
+        told_to_stop = _told_to_stop(until_eof=until_eof)
         address = await server.start()
+    except _ToldToStop:
+        return console.DONE
     except Exposed as error:
         console.err.print(f"{program.name('serve')}: {program.spelled(str(error))}")
         return console.USAGE
@@ -221,6 +224,29 @@ async def _serve(config: Config, *, as_json: bool, until_eof: bool) -> int:
     notify(STOPPING)
     await server.stop()
     return console.DONE
+
+
+class _ToldToStop(BaseException):
+    """SIGTERM or Ctrl-C came while the models and galleries were being loaded."""
+
+
+@contextlib.contextmanager
+def _stopping_at_once() -> Iterator[None]:
+    """Let SIGTERM and Ctrl-C end the block, which keeps the event loop from noticing them.
+
+    Raises:
+        _ToldToStop: one of them came. What was not finished in a database is rolled back.
+    """
+
+    def stop(*_: object) -> NoReturn:
+        raise _ToldToStop
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _wait_for_eof(loop: asyncio.AbstractEventLoop, told_to_stop: asyncio.Event) -> None:

@@ -15,7 +15,7 @@ from gallery.stores.postgres.answered_requests import answer_of, ask_for_answer
 from gallery.stores.postgres.connection.database import Connection
 from gallery.stores.postgres.expiry import LIVING_SUBJECT
 from gallery.stores.postgres.inserts import embedding_bytes, subject_values, template_values
-from gallery.stores.postgres.keys import gallery_key_of
+from gallery.stores.postgres.keys import LOCK, gallery_key_of
 from gallery.stores.postgres.notes import NOTED
 from gallery.stores.postgres.rows import SUBJECT, TEMPLATE, subject_of, template_of
 
@@ -24,7 +24,6 @@ _OF_PICTURE = f"""{TEMPLATE} AND gallery_id = %(gallery)s AND subject_id = %(sub
     ORDER BY template_id"""
 _SEARCHES = "(%(contract)s = '' OR contract_key = (SELECT key FROM contracts WHERE contract = %(contract)s))"
 """The condition that the contract of the embedding searches a gallery."""
-_LOCK = "SELECT FROM galleries WHERE gallery_id = %(gallery)s AND NOT is_hidden FOR NO KEY UPDATE"
 _DELETE_EXPIRED = f"""
     WITH gone AS (
         DELETE FROM subjects USING galleries
@@ -159,7 +158,7 @@ def add_template(
     query = _ADD_TO_SUBJECT
     with connection.pipeline():
         if not is_locked:
-            connection.execute(_LOCK, wanted)
+            connection.execute(LOCK, (template.gallery_id,))
         if new_subject is not None:
             connection.execute(_DELETE_EXPIRED.encode(), wanted)
             values |= {f"new_{name}": value for name, value in subject_values(new_subject).items()}

@@ -15,6 +15,7 @@ from gallery.stores.feed import FIRST, ChangesForgotten, GalleryChanges, Gallery
 from gallery.stores.postgres.connection.database import Connection, Cursor, PostgresDatabase
 from gallery.stores.postgres.corrections.distinct_pairs import read_pairs
 from gallery.stores.postgres.expiry import ask_for_next_expiry, next_expiry_of
+from gallery.stores.postgres.keys import LOCK
 from gallery.stores.postgres.notes import GALLERY_ITSELF, LATEST
 from gallery.stores.postgres.rows import embedded_of, find_gallery
 from gallery.stores.postgres.template_pages import ask_for_embedded, ask_for_living
@@ -33,8 +34,6 @@ _STATE = f"""
         JOIN contracts AS own ON own.key = contract_key LEFT JOIN contracts AS other ON other.key = other_key
     WHERE gallery_id = %s AND NOT is_hidden
 """  # noqa: S608
-# What is read after it is as the last writer has left it.
-_LOCK = "SELECT FROM galleries WHERE gallery_id = %s AND NOT is_hidden FOR NO KEY UPDATE"
 _SINCE = """
     SELECT revision, token::TEXT, subject_ids FROM galleries JOIN revisions ON gallery_key = galleries.key
     WHERE gallery_id = %s AND NOT is_hidden AND revision >= %s ORDER BY revision
@@ -135,7 +134,7 @@ class PostgresFeed:
     def one_transaction(self, gallery_id: str) -> Iterator[Hold]:
         """See :meth:`gallery.stores.feed.ChangeFeed.one_transaction`."""
         hold = Hold()
-        with self._database.one_transaction(gallery_id, _LOCK, gallery_id) as connection:
+        with self._database.one_transaction(gallery_id, LOCK, gallery_id) as connection:
             yield hold
             with connection.pipeline():
                 latest = connection.execute(_REVISION.encode(), (gallery_id,))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import tempfile
 import urllib.request
 import uuid
@@ -19,13 +22,13 @@ from facet.v1.server_service_pb2 import GetServerInfoRequest
 from tests.waiting import until
 
 if TYPE_CHECKING:
-    import subprocess
-
     from psycopg import Connection
 
     from tests.conftest import Pictures, Refused, Serve
 
 URL = "FACET_GALLERY__POSTGRES_URL"
+TABLES_LOCK = 0x46414345
+"""The lock under which a server makes or changes its tables."""
 FAILED, USAGE = 1, 2
 FLAGS = ("--server.port", "0", "--models.objects", "none")
 
@@ -125,6 +128,30 @@ def test_a_server_that_cannot_use_its_database_says_so_in_one_line(
         connection.execute(f"GRANT USAGE ON SCHEMA {schema} TO {role}".encode())
         connection.execute(f"GRANT SELECT ON {schema}.facet TO {role}".encode())
         assert "its user lacks a right; docs/scale.md lists those" in why(guest)
+
+
+def test_a_server_that_is_told_to_stop_while_it_loads_stops_at_once(
+    postgres_server: PostgresServer, schema: str, tmp_path: Path
+) -> None:
+    """It waits for the tables, which another server seems to be changing."""
+    flags = (*FLAGS, "--gallery.postgres-schema", schema, "--gallery.database", str(tmp_path / "facet.sqlite3"))
+    command = [sys.executable, "-m", "facet.cli", "serve", "--json", *flags]
+    with connected(postgres_server) as connection:
+        connection.execute("SELECT pg_advisory_lock(%s, hashtext(%s))", (TABLES_LOCK, schema))
+        waiting = "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        with subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, URL: postgres_server.url},
+        ) as process:
+            until(lambda: connection.execute(waiting).fetchone() is not None, "it does not wait")
+            process.terminate()
+            said, told = process.communicate(timeout=60)
+    assert (process.returncode, said) == (0, "")
+    assert "serving" not in told
+    assert "Traceback" not in told
 
 
 def test_a_server_has_one_store(refused: Refused) -> None:
