@@ -6,7 +6,7 @@ from gallery.errors import GalleryNotFound
 from gallery.stores.postgres.connection.database import Connection
 
 LOCK = "SELECT FROM galleries WHERE gallery_id = %s AND NOT is_hidden FOR NO KEY UPDATE"
-"""Has other writers of a gallery wait until the transaction ends; what is read after it is as the last one has left it."""
+"""Has other writers of a gallery wait until the transaction ends. What is read after it is as the last one left it."""
 NO_KEY = -1
 """The key that no row has."""
 
