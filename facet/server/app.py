@@ -51,10 +51,10 @@ from facet.server.services.audit import AuditEntries
 from facet.server.services.calibration import Calibrations
 from facet.server.services.duplicates import DuplicateSearches
 from facet.server.services.galleries import GalleryServicer
+from facet.server.services.migrations.shadow import ShadowReports
 from facet.server.services.recognition import RecognitionServicer
 from facet.server.services.server_info import ServerServicer
-from facet.server.services.shadow import ShadowReports
-from facet.server.services.transfer import Transfers
+from facet.server.services.transfer.transfers import Transfers
 from facet.server.shadow.shadow import Shadow
 from facet.server.stores import open_store
 from facet.server.streaming.batches import Batches

@@ -26,10 +26,10 @@ from facet.server.scheduling.workers import Workers
 from facet.server.services.calibration import Calibrations
 from facet.server.services.duplicates import DuplicateSearches
 from facet.server.services.identification import reach
-from facet.server.services.migrations import MigrationServicer
+from facet.server.services.migrations.migrations import MigrationServicer
+from facet.server.services.migrations.shadow import ShadowReports
 from facet.server.services.pictures import Context, analyze_and_align, begin, only_face
-from facet.server.services.shadow import ShadowReports
-from facet.server.services.transfer import Transfers
+from facet.server.services.transfer.transfers import Transfers
 from facet.server.streaming.batches import Batches, outcome
 from facet.server.wire import convert, erasures, terms, validate
 from facet.server.wire.errors import field_at_fault

@@ -38,7 +38,7 @@ from contextlib import closing
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from gallery.errors import InvalidImport, StorageFull, StorageUnavailable
-from facet.server.services.upload_file import RESERVED_BYTES, UploadFile
+from facet.server.services.transfer.upload_file import RESERVED_BYTES, UploadFile
 disk, piece = Path(sys.argv[1]), bytes(1 << 20)
 subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={RESERVED_BYTES + (8 << 20)}", "none", disk], check=True)
 try:

@@ -17,7 +17,7 @@ from facet.server.model_names import model_names
 from facet.server.models import load_pipeline
 from facet.server.scheduling.work import Work
 from facet.server.scheduling.workers import Workers
-from facet.server.services.migration_gaps import MigrationGaps
+from facet.server.services.migrations.gaps import MigrationGaps
 from facet.v1 import migrations_pb2 as pb
 from gallery.galleries import Galleries
 from gallery.records.enrollments import Enrollment

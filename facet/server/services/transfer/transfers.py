@@ -13,8 +13,8 @@ from facet.server.background import on_a_thread
 from facet.server.calls.messages import current_pace
 from facet.server.errors import InvalidField, TooManyTransfers
 from facet.server.scheduling.work import Work
+from facet.server.services.transfer.upload_file import UploadFile
 from facet.server.services.transfer_places import TransferPlaces
-from facet.server.services.upload_file import UploadFile
 from facet.server.wire import convert, validate
 from facet.v1 import gallery_service_pb2 as pb
 from gallery.errors import InvalidImport

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from facet.server.services.spool_file import SpoolFile
+from facet.server.services.transfer.spool_file import SpoolFile
 
 CONTENTS = random.Random(1).randbytes(1 << 16) + b"Ada Lovelace" * 1000
 

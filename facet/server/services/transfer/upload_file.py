@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from facet.server.errors import FileTooLarge
-from facet.server.services.spool_file import SpoolFile
+from facet.server.services.transfer.spool_file import SpoolFile
 from gallery.errors import InvalidImport, StorageError, StorageFull, StorageUnavailable
 
 RESERVED_BYTES = 64 * 2**20

@@ -10,7 +10,7 @@ from facet.server.migrations.worker import MigrationWorker
 from facet.server.scheduling.work import Priority
 from facet.server.scheduling.workers import Workers
 from facet.server.services.corrections import CorrectionServicer
-from facet.server.services.migration_gaps import MigrationGaps
+from facet.server.services.migrations.gaps import MigrationGaps
 from facet.server.services.pictures import Context, begin
 from facet.server.wire import migrations, validate
 from facet.v1 import migrations_pb2 as pb

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from facet.runtime.pictures import DecodedPicture
 from facet.server.scheduling.work import Work
-from facet.server.services.migration_gaps import embed_gaps
+from facet.server.services.migrations.gaps import embed_gaps
 from gallery.migration.gaps import Gap
 from gallery.records.galleries import Gallery
 from gallery.records.templates import StoredFace, Template

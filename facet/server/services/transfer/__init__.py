@@ -1,0 +1,1 @@
+"""Exports and imports, and the files that uploads are kept in."""
