@@ -50,6 +50,7 @@ from facet.server.scheduling.workers import Workers
 from facet.server.services.audit import AuditEntries
 from facet.server.services.calibration import Calibrations
 from facet.server.services.duplicates import DuplicateSearches
+from facet.server.services.enrollment import Enrollments
 from facet.server.services.galleries import GalleryServicer
 from facet.server.services.migrations.shadow import ShadowReports
 from facet.server.services.recognition import RecognitionServicer
@@ -348,6 +349,7 @@ class Server:
         calibrations = Calibrations(pipeline, workers, galleries, limits, max_concurrent=max_transfers)
         assessments = Assessments(galleries, self._observations.write, self._drift.forget)
         duplicates = DuplicateSearches(galleries, max_concurrent=max_transfers)
+        enrollments = Enrollments(pipeline, workers, galleries, config.enrollment)
         gallery = GalleryServicer(
             pipeline,
             workers,
@@ -357,7 +359,7 @@ class Server:
             duplicates,
             assessments,
             batches,
-            config.enrollment,
+            enrollments,
             answer_ids,
             outcomes,
             ShadowReports(self._shadow, galleries),

@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from dataclasses import replace
 from functools import partial
-from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from facet.server.access import identity
 from facet.server.audit import call as call_audit
-from facet.server.config import EnrollmentConfig
 from facet.server.errors import InvalidField
 from facet.server.migrations.worker import MigrationWorker
 from facet.server.monitoring.assessments import Assessments
 from facet.server.outcomes.answer_ids import AnswerIds, source_of_call
 from facet.server.outcomes.reporting import Outcomes
-from facet.server.scheduling.work import Priority, Work
+from facet.server.scheduling.work import Priority
 from facet.server.scheduling.workers import Workers
 from facet.server.services.calibration import Calibrations
 from facet.server.services.duplicates import DuplicateSearches
+from facet.server.services.enrollment import Enrollments
 from facet.server.services.identification import reach
 from facet.server.services.migrations.migrations import MigrationServicer
 from facet.server.services.migrations.shadow import ShadowReports
-from facet.server.services.pictures import Context, analyze_and_align, begin, only_face
+from facet.server.services.pictures import Context, begin
 from facet.server.services.transfer.transfers import Transfers
 from facet.server.streaming.batches import Batches, outcome
 from facet.server.wire import convert, erasures, terms, validate
@@ -37,22 +34,15 @@ from facet.v1 import gallery_service_pb2 as pb
 from facet.v1 import migrations_pb2 as migrations_pb
 from facet.v1 import observations_pb2 as observations_pb
 from facet.v1.types_pb2 import SEARCH_THOROUGH
-from gallery.errors import ContractMismatch
 from gallery.galleries import Galleries
-from gallery.records.enrollments import Enrollment
 from gallery.records.galleries import Gallery, GalleryChange
 from gallery.records.policies import GalleryPolicy
 from gallery.records.subjects import SubjectChange
 from gallery.times import EARLIEST, from_microseconds
-from recognizer.analysis import AlignedFace
-from recognizer.fitness import need_fit
 from recognizer.pipeline import FacePipeline
-from recognizer.progress import Turns
 
 MAX_VALUES = 4096
 """Limit on the length of an embedding; no recogniser reaches it."""
-MAX_UNLIKE = 100
-"""The most unlike templates in an answer."""
 
 
 class GalleryServicer(MigrationServicer):
@@ -67,7 +57,7 @@ class GalleryServicer(MigrationServicer):
         duplicates: searches for duplicates.
         assessments: read what searches looked like.
         batches: the streams of EnrollBatch.
-        config: quality limits of enrolment, and whether face crops are stored.
+        enrollments: enrols faces.
         answer_ids: gives answers their ids.
         outcomes: what clients said about answers.
         shadow: reports how the models of a migration agree.
@@ -84,21 +74,20 @@ class GalleryServicer(MigrationServicer):
         duplicates: DuplicateSearches,
         assessments: Assessments,
         batches: Batches,
-        config: EnrollmentConfig,
+        enrollments: Enrollments,
         answer_ids: AnswerIds,
         outcomes: Outcomes,
         shadow: ShadowReports,
         migrations: MigrationWorker,
     ) -> None:
         super().__init__(pipeline, workers, galleries, migrations)
-        self._pipeline = pipeline
         self._workers = workers
         self._transfers = transfers
         self._calibrations = calibrations
         self._duplicates = duplicates
         self._assessments = assessments
         self._batches = batches
-        self._config = config
+        self._enrollments = enrollments
         self._answer_ids = answer_ids
         self._outcomes = outcomes
         self._shadow = shadow
@@ -171,7 +160,7 @@ class GalleryServicer(MigrationServicer):
 
     async def EnrollFace(self, request: pb.EnrollFaceRequest, context: Context) -> pb.EnrollFaceResponse:
         """See the proto."""
-        return await self._enroll(
+        return await self._enrollments.enroll(
             request, begin(context, "EnrollFace", Priority.ENROLLMENT, thorough=request.search == SEARCH_THOROUGH)
         )
 
@@ -183,7 +172,7 @@ class GalleryServicer(MigrationServicer):
         async def one(item: pb.EnrollBatchRequest) -> pb.EnrollBatchResponse:
             thorough = item.enrollment.search == SEARCH_THOROUGH
             work = begin(context, "EnrollBatch", Priority.BATCH, thorough=thorough)
-            enroll = partial(self._enroll, item.enrollment, work, never_refuse=True)
+            enroll = partial(self._enrollments.enroll, item.enrollment, work, never_refuse=True)
             item_id, status, enrolled = await outcome(item.item_id, partial(call_audit.item, item, enroll))
             return pb.EnrollBatchResponse(item_id=item_id, status=status, enrollment=enrolled)
 
@@ -385,96 +374,9 @@ class GalleryServicer(MigrationServicer):
     async def _revision(self, gallery_id: str) -> str:
         return await asyncio.to_thread(self._galleries.revisions.current, gallery_id)
 
-    def _embedded(self, gallery_id: str, aligned: AlignedFace, work: Work) -> dict[str, Any]:
-        """Embed a face with each model that the gallery needs templates of, for :class:`Enrollment`."""
-        contracts = self._galleries.enrollment_contracts(gallery_id)
-        own, *further = (
-            (each, self._pipeline.embed([aligned], work, as_template=True, contract=each)[0]) for each in contracts
-        )
-        return {
-            "contract": own[0],
-            "embedding": own[1],
-            "further": dict(further),
-            "embedding_model": self._pipeline.embedding_models[own[0]].sha256,
-        }
-
     async def _policy(self, gallery_id: str) -> GalleryPolicy:
         # On a thread, because the store may be asked.
         return await asyncio.to_thread(self._galleries.policy, gallery_id)
-
-    async def _enroll(
-        self, request: pb.EnrollFaceRequest, work: Work, *, never_refuse: bool = False
-    ) -> pb.EnrollFaceResponse:
-        gallery_id = validate.gallery_id(request.gallery_id)
-        subject_id = validate.subject_id(request.subject_id) if request.subject_id else ""
-        display_name = validate.display_name(request.display_name)
-        request_id = validate.caller_id(request.request_id, "request_id")
-        now = self._galleries.clock()
-        consent = terms.consent(request.consent, "consent", now=now) if request.HasField("consent") else None
-        expire_time = (
-            terms.expire_time(request.expire_time, "expire_time", now=now) if request.HasField("expire_time") else None
-        )
-        source = convert.source(request.picture)
-        work.pixels = source.claimed_pixels()
-        choose = convert.face_choice(request.face, "face") or only_face
-        thorough = convert.is_thorough(request.search)
-
-        def turns() -> Turns[tuple[AlignedFace, Enrollment, pb.EnrollFaceResponse]]:
-            self._galleries.search_contract(gallery_id)
-            analysis, (aligned,) = yield from analyze_and_align(
-                self._pipeline, source, choose, work, "picture", thorough=thorough
-            )
-            if not request.accept_low_quality:
-                with field_at_fault("picture"):
-                    need_fit(aligned.quality, self._config.limits())
-            x1, y1, x2, y2 = aligned.faces.boxes[0].tolist()
-            enrollment = Enrollment(
-                **self._embedded(gallery_id, aligned, work),
-                picture_sha256=source.sha256(),
-                box=(x1, y1, x2, y2),
-                quality=aligned.quality.value,
-                display_name=display_name,
-                request_id=request_id,
-                request_digest=hashlib.sha256(request.SerializeToString(deterministic=True)).hexdigest(),
-                accept_lookalike=request.accept_lookalike,
-                accept_unlike=request.accept_unlike,
-                face_model=self._pipeline.face_model,
-                crop=aligned.png() if self._config.keep_crops else None,
-                consent=consent,
-                expire_time=expire_time,
-            )
-            return (
-                aligned,
-                enrollment,
-                pb.EnrollFaceResponse(face=convert.face(aligned), least_face_height=analysis.least_height),
-            )
-
-        aligned, enrollment, response = await self._workers.run_in_turns(work, turns(), never_refuse=never_refuse)
-        await call_audit.before_change()
-        while True:
-            try:
-                with work.stage("store"):
-                    enrolled = await asyncio.to_thread(
-                        self._galleries.enroll, gallery_id, subject_id, enrollment, validate_only=request.validate_only
-                    )
-                break
-            except ContractMismatch:
-                # A migration has begun, or was switched or finished, since the face was embedded.
-                embedded = {enrollment.contract, *enrollment.further}
-                wanted = await asyncio.to_thread(self._galleries.enrollment_contracts, gallery_id)
-                if embedded >= set(wanted):
-                    raise
-                embed = partial(self._embedded, gallery_id, aligned, work)
-                enrollment = replace(enrollment, **await self._workers.run(work, embed, never_refuse=True))
-        policy = await self._policy(gallery_id)
-        response.subject.CopyFrom(convert.subject(enrolled.subject, policy))
-        response.template.CopyFrom(convert.template(enrolled.template, policy))
-        response.already_enrolled = enrolled.already_enrolled
-        response.revision = await self._revision(gallery_id)
-        for template_id, similarity in islice(enrolled.unlike.items(), MAX_UNLIKE):
-            response.unlike.add(template_id=template_id, similarity=similarity)
-        response.timings.CopyFrom(work.stopwatch.timings())
-        return response
 
 
 def _ids(request: Any) -> tuple[str, str]:

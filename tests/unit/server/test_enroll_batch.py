@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from facet.server.config import EnrollmentConfig
 from facet.server.scheduling.workers import Workers
+from facet.server.services.enrollment import Enrollments
 from facet.server.services.galleries import GalleryServicer
 from facet.server.streaming.batches import Batches
 from facet.v1 import gallery_service_pb2 as pb
@@ -24,10 +25,7 @@ class Call:
 
 async def test_a_client_that_does_not_read_answers_is_not_read_from() -> None:
     workers, batches = Workers(threads=1, max_queue=1), Batches(places=2, stall_seconds=60)
-    # items without a gallery id are refused before models or galleries are used
-    servicer = GalleryServicer(
-        NONE, workers, NONE, NONE, NONE, NONE, NONE, batches, EnrollmentConfig(), NONE, NONE, NONE, NONE
-    )
+    servicer = _servicer(workers, batches)
     sent = 0
 
     async def requests() -> AsyncIterator[pb.EnrollBatchRequest]:
@@ -48,9 +46,7 @@ async def test_a_client_that_does_not_read_answers_is_not_read_from() -> None:
 
 async def test_an_invalid_item_id_is_truncated_in_the_answer() -> None:
     workers, batches = Workers(threads=1, max_queue=1), Batches(places=2, stall_seconds=60)
-    servicer = GalleryServicer(
-        NONE, workers, NONE, NONE, NONE, NONE, NONE, batches, EnrollmentConfig(), NONE, NONE, NONE, NONE
-    )
+    servicer = _servicer(workers, batches)
 
     async def requests() -> AsyncIterator[pb.EnrollBatchRequest]:
         yield pb.EnrollBatchRequest(item_id="x" * 1_000_000)
@@ -58,3 +54,9 @@ async def test_an_invalid_item_id_is_truncated_in_the_answer() -> None:
     (answer,) = [answer async for answer in servicer.EnrollBatch(requests(), cast("Any", Call()))]
     assert len(answer.item_id) == 128
     workers.close()
+
+
+def _servicer(workers: Workers, batches: Batches) -> GalleryServicer:
+    # items without a gallery id are refused before models or galleries are used
+    enrollments = Enrollments(NONE, workers, NONE, EnrollmentConfig())
+    return GalleryServicer(NONE, workers, NONE, NONE, NONE, NONE, NONE, batches, enrollments, NONE, NONE, NONE, NONE)

@@ -14,6 +14,7 @@ from facet.server.config import EnrollmentConfig
 from facet.server.monitoring.recorder import Recorder
 from facet.server.scheduling.work import Priority, Work
 from facet.server.scheduling.workers import Workers
+from facet.server.services.enrollment import Enrollments
 from facet.server.services.galleries import GalleryServicer
 from facet.server.services.recognition import RecognitionServicer
 from facet.server.streaming.batches import Batches
@@ -104,8 +105,9 @@ async def test_a_single_picture_is_live_and_batches_have_the_lowest_priority(unt
         models, workers, NONE, batches, NONE, Recorder(is_on=False), NONE, limits, 0.3, NONE, NONE
     )
     only_clock = cast("Any", SimpleNamespace(clock=now))
+    enrolling = Enrollments(NONE, workers, only_clock, EnrollmentConfig())
     galleries = GalleryServicer(
-        NONE, workers, only_clock, NONE, NONE, NONE, NONE, batches, EnrollmentConfig(), NONE, NONE, NONE, NONE
+        NONE, workers, only_clock, NONE, NONE, NONE, NONE, batches, enrolling, NONE, NONE, NONE, NONE
     )
     call = cast("Any", Call())
     enrollment = enroll_request("g", "somebody", b"not decoded while it is queued")
