@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from datetime import timedelta
-from functools import partial
 from types import MappingProxyType
 
 import numpy as np
@@ -12,9 +11,7 @@ from numpy.typing import NDArray
 
 from gallery.calibration.calibrator import Calibrator
 from gallery.corrections.corrections import UNDO_FOR, Corrections
-from gallery.corrections.told_apart import withheld
 from gallery.duplicates.duplicate_finder import DuplicateFinder
-from gallery.embeddings import normalized
 from gallery.enrollment import Enroller
 from gallery.erasure.erasing import erasing
 from gallery.erasure.erasure_reports import ErasureReports
@@ -22,10 +19,8 @@ from gallery.erasure.retention import Retention
 from gallery.errors import (
     ConsentRequired,
     ContractMismatch,
-    GalleryNotFound,
     SubjectNotFound,
     SubjectsWithoutConsent,
-    SubjectWithoutTemplates,
 )
 from gallery.estimation.observation_history import ObservationHistory
 from gallery.etags import check_etag, new_etag
@@ -36,17 +31,17 @@ from gallery.migration.migrations import Migrations
 from gallery.mismatches import ModelNames
 from gallery.outcome_reports import OutcomeReports
 from gallery.pages import Page, last_id, page_of
-from gallery.ranking import decide, is_contested, taken_subjects
 from gallery.records.distinct_pairs import DistinctPairs
 from gallery.records.enrollments import Enrolled, Enrollment
 from gallery.records.expired import NO_EFFECT, PolicyEffect
 from gallery.records.galleries import Gallery, GalleryChange
-from gallery.records.identifications import Identification, TakenSubject
+from gallery.records.identifications import Identification
 from gallery.records.policies import NO_POLICY, GalleryPolicy
 from gallery.records.subjects import Subject, SubjectChange
 from gallery.records.templates import Template
 from gallery.records.thresholds import DEFAULT_THRESHOLD, ThresholdSource, rounded_threshold
 from gallery.registry import GalleryRegistry
+from gallery.search import Searcher
 from gallery.search_pool import BACKGROUND, SearchPool
 from gallery.stores.base import Store
 from gallery.times import Clock, new_id, now
@@ -134,6 +129,7 @@ class Galleries:
         self._enroller = Enroller(
             store, self._registry, max_templates=max_templates_per_subject, min_similarity=min_subject_similarity
         )
+        self._searcher = Searcher(store, self._registry)
         self.corrections = Corrections(
             store, self._registry, self.retention, max_templates=max_templates_per_subject, undo_for=undo_for
         )
@@ -390,56 +386,14 @@ class Galleries:
         contract: str | None = None,
         distinct_subjects: bool = False,
     ) -> tuple[Identification, ...]:
-        """Identify probes.
-
-        Args:
-            gallery_id: the gallery.
-            probes: shape ``(n, dimension)``, of any length above zero.
-            top_k: the number of candidates for each probe, at least 1.
-            threshold: [-1, 1]; ``None`` for the gallery's.
-            contract: the embedding contract of the probes; ``None`` for the server's.
-            distinct_subjects: the probes are different people: see :func:`gallery.ranking.assign_subjects`.
-
-        Raises:
-            ContractMismatch: the gallery has another contract than the probes or the server.
-            InvalidEmbedding: a probe has another dimension, is not finite, or has a length of zero.
-        """
-        opened = self._registry.find(gallery_id)
-        contract = self._registry.contract if contract is None else contract
-        index, settings = opened.search_by(contract)
-        applied = settings.threshold if threshold is None else rounded_threshold(threshold)
-        unit = normalized(probes, dimension=self._registry.dimensions[contract])
-        wanted = max(2, top_k)
-        found = index.search(unit, subjects=wanted, mean_of_best=settings.mean_of_best)
-        taken: Sequence[Sequence[TakenSubject]] = [()] * len(found)
-        if distinct_subjects and is_contested((each.candidates for each in found), threshold=applied):
-            # Each of the other probes may take one of a probe's candidates.
-            found = index.search(unit, subjects=wanted + len(unit), mean_of_best=settings.mean_of_best)
-            taken = taken_subjects([each.candidates for each in found], threshold=applied)
-        if not self._registry.is_open(opened):
-            raise GalleryNotFound(gallery_id)  # deleted during the search, so the result may be incomplete
-        answers = tuple(
-            settings.rated(
-                decide(
-                    each.candidates,
-                    top_k=top_k,
-                    threshold=applied,
-                    templates_compared=each.templates_compared,
-                    taken=lost,
-                )
-            )
-            for each, lost in zip(found, taken, strict=True)
-        )
-        if not opened.distinct:
-            return answers
-        return tuple(
-            withheld(
-                answer,
-                each.candidates,
-                opened.distinct,
-                partial(index.similarity, probe=probe, mean_of_best=settings.mean_of_best),
-            )
-            for answer, each, probe in zip(answers, found, unit, strict=True)
+        """Identify probes; see :meth:`gallery.search.Searcher.search`."""
+        return self._searcher.search(
+            gallery_id,
+            probes,
+            top_k=top_k,
+            threshold=threshold,
+            contract=contract,
+            distinct_subjects=distinct_subjects,
         )
 
     def search_contract(self, gallery_id: str) -> str:
@@ -494,29 +448,8 @@ class Galleries:
     def similarity_to_subject(
         self, gallery_id: str, subject_id: str, probe: NDArray[np.float32], *, contract: str | None = None
     ) -> float:
-        """Compare a probe, shape ``(dimension,)``, with a subject; a cosine in [-1, 1].
-
-        Args:
-            gallery_id: the gallery.
-            subject_id: the subject.
-            probe: of any length above zero.
-            contract: the embedding contract of the probe; ``None`` for the server's.
-
-        Raises:
-            ContractMismatch: the gallery has another contract than the server.
-            InvalidEmbedding: the probe has another dimension, is not finite, or has a length of zero.
-            SubjectNotFound: the subject does not exist.
-            SubjectWithoutTemplates: the subject has no template.
-        """
-        opened = self._registry.find(gallery_id)
-        contract = self._registry.contract if contract is None else contract
-        index, settings = opened.search_by(contract)
-        unit = normalized(probe[None], dimension=self._registry.dimensions[contract])[0]
-        similarity = index.similarity(subject_id, unit, mean_of_best=settings.mean_of_best)
-        if similarity is None:
-            self._store.subject(gallery_id, subject_id)
-            raise SubjectWithoutTemplates(gallery_id, subject_id)
-        return similarity
+        """Compare a probe with a subject; see :meth:`gallery.search.Searcher.similarity_to_subject`."""
+        return self._searcher.similarity_to_subject(gallery_id, subject_id, probe, contract=contract)
 
     def _effect_of(self, gallery_id: str, policy: GalleryPolicy) -> PolicyEffect:
         effect = self._store.effect_of(gallery_id, policy)
