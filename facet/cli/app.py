@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from facet import __version__
-from facet.terminal.lazy import Lazy, lazy_group
+from facet.terminal.command_line.lazy import Lazy, lazy_group
 
 _SERVER, _PEOPLE, _PICTURES, _EVIDENCE = "Server", "People", "Pictures and cameras", "Accuracy and speed"
 

@@ -20,11 +20,11 @@ from facet.batch.sources import PendingPictures
 from facet.cli.shared import choices
 from facet.cli.shared.reasons import in_words
 from facet.terminal import console
+from facet.terminal.command_line.help import Command
+from facet.terminal.command_line.option_groups import grouped_options
 from facet.terminal.connection import Connection, explained
 from facet.terminal.counts import counted
-from facet.terminal.help import Command
 from facet.terminal.interruption import Interruption
-from facet.terminal.option_groups import grouped_options
 from facet.terminal.pictures.files import tell
 from facet.terminal.pictures.folders import LeftOut
 from facet.terminal.tables import listing

@@ -25,11 +25,11 @@ from facet.client.pictures import turn_message
 from facet.runtime.extras import install_command
 from facet.runtime.process import configure_for_video
 from facet.terminal import console, tables
+from facet.terminal.command_line.help import Command
+from facet.terminal.command_line.option_groups import grouped_options
 from facet.terminal.connection import Connection, explained
 from facet.terminal.counts import counted
-from facet.terminal.help import Command
 from facet.terminal.interruption import Interruption
-from facet.terminal.option_groups import grouped_options
 from facet.v1 import recognition_service_pb2 as pb
 from facet.v1.gallery_service_pb2 import GetGalleryRequest
 from gallery import names

@@ -17,7 +17,7 @@ def main(target: str = "facet.cli.app:app") -> None:
     # gRPC's own log repeats on standard error what our messages say. It reads this when it is imported.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
-        from facet.terminal.lazy import run
+        from facet.terminal.command_line.lazy import run
     except ImportError as error:
         if line := remedy(error):
             sys.exit(line)

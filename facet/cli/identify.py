@@ -17,9 +17,9 @@ from facet.evaluation.calls import reason_of
 from facet.runtime.pictures import InvalidPicture, PictureError, decode
 from facet.runtime.process import configure_for_pictures
 from facet.terminal import console, private_files
+from facet.terminal.command_line.help import Command
+from facet.terminal.command_line.option_groups import grouped_options
 from facet.terminal.connection import Connection
-from facet.terminal.help import Command
-from facet.terminal.option_groups import grouped_options
 from facet.terminal.pictures.drawing import draw_faces, without_fonts
 from facet.terminal.pictures.files import Unsendable, find_pictures, most_bytes, read, tell
 from facet.terminal.pictures.folders import CANNOT_READ, LeftOut

@@ -11,7 +11,7 @@ from facet.cli.shared.dependencies import condition, dependencies, extras, note
 from facet.runtime.extras import DISTRIBUTION
 from facet.runtime.models import ModelError, find_model, packaged_names
 from facet.terminal import console, tables
-from facet.terminal.help import Command
+from facet.terminal.command_line.help import Command
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
 

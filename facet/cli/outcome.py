@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from facet.terminal import console
+from facet.terminal.command_line.help import Command
+from facet.terminal.command_line.option_groups import grouped_options
+from facet.terminal.command_line.program import spelled
 from facet.terminal.connection import Connection
-from facet.terminal.help import Command
-from facet.terminal.option_groups import grouped_options
-from facet.terminal.program import spelled
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
 

@@ -36,7 +36,8 @@ from facet.server.port import BindError, shared_port
 from facet.server.processes.metrics import ProcessesPort
 from facet.server.processes.processes import CannotStart, Processes
 from facet.server.service_manager import READY, STOPPING, notify
-from facet.terminal import console, program, tables
+from facet.terminal import console, tables
+from facet.terminal.command_line import program
 from gallery.errors import StorageBusy, StorageError
 
 _STDIN = 0

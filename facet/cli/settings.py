@@ -14,8 +14,8 @@ from rich.text import Text
 
 from facet.server.config import Config
 from facet.server.config.problems import no_such
-from facet.terminal.help import Command, Entry, panel
-from facet.terminal.program import spelled
+from facet.terminal.command_line.help import Command, Entry, panel
+from facet.terminal.command_line.program import spelled
 
 _OTHER_FLAGS = frozenset({"--config", "--insecure", "--processes", "--json", "--help"})
 """Flags of ``facet serve`` that are no settings; it parses them itself."""

@@ -16,9 +16,9 @@ from facet.client.channel import ADDRESS_VARIABLE, DEFAULT_ADDRESS, TOKEN_VARIAB
 from facet.client.errors import StatusCode
 from facet.client.tls import CA_VARIABLE, CERTIFICATE_VARIABLE, KEY_VARIABLE
 from facet.terminal import tls
+from facet.terminal.command_line.program import spelled
 from facet.terminal.console import USAGE, err, fail
 from facet.terminal.counts import agreeing
-from facet.terminal.program import spelled
 
 _NAMED = 5
 """Galleries in a message."""
@@ -52,7 +52,7 @@ ClientKey = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """The options of a connection, see :func:`facet.terminal.option_groups.grouped_options`.
+    """The options of a connection, see :func:`facet.terminal.command_line.option_groups.grouped_options`.
 
     Attributes:
         address: host:port of the server.

@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from facet.terminal import tables
+from facet.terminal.command_line.program import spelled
 from facet.terminal.counts import counted
-from facet.terminal.program import spelled
 from facet.terminal.visible import one_line
 from facet.v1 import gallery_service_pb2 as gallery_pb
 from facet.v1 import recognition_service_pb2 as pb

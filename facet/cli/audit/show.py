@@ -17,9 +17,9 @@ from facet.server.audit.chain.entry import BEGUN, Draft, Entry
 from facet.server.audit.chain.files import log_files
 from facet.server.audit.reading import Wanted, entries
 from facet.terminal import console
+from facet.terminal.command_line.option_groups import grouped_options
 from facet.terminal.connection import Connection
 from facet.terminal.counts import counted
-from facet.terminal.option_groups import grouped_options
 from facet.terminal.tables import number, table, whole
 from facet.v1.server_service_pb2 import AuditEntry
 from gallery.names import InvalidName, identifier

@@ -10,10 +10,10 @@ from facet import FailedPrecondition
 from facet.cli.calibrate.calibration import Calibration
 from facet.cli.calibrate.options import CalibrationOptions
 from facet.terminal import console
+from facet.terminal.command_line.help import Command
+from facet.terminal.command_line.option_groups import grouped_options
 from facet.terminal.connection import Connection
-from facet.terminal.help import Command
 from facet.terminal.interruption import interrupted_by_sigterm
-from facet.terminal.option_groups import grouped_options
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
 

@@ -14,7 +14,7 @@ from gallery.calibration.thresholds import MAX_TARGET_FPIR
 
 @dataclass(frozen=True, slots=True)
 class CalibrationOptions:
-    """The options, see :func:`facet.terminal.option_groups.grouped_options`.
+    """The options, see :func:`facet.terminal.command_line.option_groups.grouped_options`.
 
     Attributes:
         fpir: the target.

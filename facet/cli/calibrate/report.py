@@ -12,9 +12,9 @@ from rich.console import Console
 from facet import FailedPrecondition
 from facet.cli.calibrate import forecasts
 from facet.terminal import console
+from facet.terminal.command_line.program import spelled
 from facet.terminal.connection import usual_address
 from facet.terminal.counts import agreeing, counted
-from facet.terminal.program import spelled
 from facet.terminal.rendering import percent
 from facet.terminal.tables import listing, number, table
 from facet.v1 import gallery_service_pb2 as pb

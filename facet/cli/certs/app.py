@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from facet.terminal.lazy import Lazy, lazy_group
+from facet.terminal.command_line.lazy import Lazy, lazy_group
 
 COMMANDS = (
     Lazy("server", "facet.cli.certs.make:server", "Make a certificate for a server, and a CA if there is none."),

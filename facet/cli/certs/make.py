@@ -23,7 +23,7 @@ from facet.cli.certs.authority import (
     sign,
 )
 from facet.terminal import console, private_files
-from facet.terminal.program import spelled
+from facet.terminal.command_line.program import spelled
 
 _DAYS, _CA_DAYS = 30, 90
 _LOCALHOST = ("localhost", "127.0.0.1", "::1")

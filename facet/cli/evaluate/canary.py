@@ -52,10 +52,10 @@ from facet.evaluation.report.document import Report, document
 from facet.evaluation.report.figure_names import no_such
 from facet.evaluation.report.provenance import data_set, provenance
 from facet.terminal import console, tables
+from facet.terminal.command_line.option_groups import grouped_options
 from facet.terminal.connection import Connection, explained
 from facet.terminal.console import AsJson
 from facet.terminal.interruption import interrupted_by_sigterm
-from facet.terminal.option_groups import grouped_options
 from facet.terminal.tls import Tls
 
 WORSE = 3

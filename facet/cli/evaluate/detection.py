@@ -41,8 +41,8 @@ from facet.evaluation.report.document import Report, document
 from facet.evaluation.report.provenance import data_set, provenance
 from facet.runtime.extras import install_command
 from facet.terminal import console, tables
+from facet.terminal.command_line.option_groups import grouped_options
 from facet.terminal.console import AsJson
-from facet.terminal.option_groups import grouped_options
 from facet.v1.server_service_pb2 import GetServerInfoResponse
 
 IOUS: dict[Task, float] = {"faces": 0.4, "objects": 0.5}

@@ -23,8 +23,8 @@ from facet.evaluation.enrollment.run import EnrollmentRun, run_enrollment
 from facet.evaluation.enrollment.trials import NEEDED, TEMPLATES, figures
 from facet.evaluation.report.document import Report, document
 from facet.evaluation.report.provenance import data_set, provenance
+from facet.terminal.command_line.option_groups import grouped_options
 from facet.terminal.console import AsJson
-from facet.terminal.option_groups import grouped_options
 from gallery.records.enrollments import MIN_SIMILARITY
 
 

@@ -30,8 +30,8 @@ from facet.evaluation.identification.subgalleries import TARGET_FPIR
 from facet.evaluation.report.document import Report, document
 from facet.evaluation.report.provenance import data_set, provenance
 from facet.terminal import console, tables
+from facet.terminal.command_line.option_groups import grouped_options
 from facet.terminal.console import AsJson
-from facet.terminal.option_groups import grouped_options
 
 
 @grouped_options

@@ -20,8 +20,8 @@ from facet.evaluation.report.document import Report, document
 from facet.evaluation.report.glossary import meaning
 from facet.evaluation.report.provenance import provenance
 from facet.terminal import console, tables
+from facet.terminal.command_line.option_groups import grouped_options
 from facet.terminal.connection import Connection
-from facet.terminal.option_groups import grouped_options
 from facet.terminal.visible import one_line
 
 

@@ -22,8 +22,8 @@ from facet.evaluation.report.document import Report, document
 from facet.evaluation.report.glossary import meaning
 from facet.evaluation.report.provenance import provenance
 from facet.terminal import console, private_files, tables
+from facet.terminal.command_line.option_groups import grouped_options
 from facet.terminal.connection import Connection
-from facet.terminal.option_groups import grouped_options
 from facet.terminal.visible import one_line
 from facet.v1.gallery_service_pb2 import Outcome
 

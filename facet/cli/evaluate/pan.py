@@ -20,8 +20,8 @@ from facet.cli.demo import FOLDER, PACKAGE
 from facet.runtime.models import packaged_path
 from facet.runtime.pictures import decode
 from facet.terminal import console, private_files
+from facet.terminal.command_line.program import spelled
 from facet.terminal.console import AsJson
-from facet.terminal.program import spelled
 
 SUBJECT = "yao-ming"
 

@@ -18,8 +18,8 @@ from facet.evaluation.quality.degradations import DEGRADATIONS
 from facet.evaluation.quality.figures import quality_figures
 from facet.evaluation.quality.run import DegradedProbe, run_quality
 from facet.terminal import console, tables
+from facet.terminal.command_line.option_groups import grouped_options
 from facet.terminal.console import AsJson
-from facet.terminal.option_groups import grouped_options
 
 
 @grouped_options

@@ -25,8 +25,8 @@ from facet.evaluation.tracks.figures import FrameAnswer, judge_clip
 from facet.evaluation.tracks.report import SOON, TracksReport
 from facet.evaluation.tracks.run import TracksRun, run_tracks
 from facet.terminal import console, tables
+from facet.terminal.command_line.option_groups import grouped_options
 from facet.terminal.console import AsJson
-from facet.terminal.option_groups import grouped_options
 
 _MOST_FALSE = 20
 

@@ -33,8 +33,8 @@ from facet.evaluation.verification.figures import FARS, far_name
 from facet.evaluation.verification.report import VerificationReport
 from facet.evaluation.verification.run import TOLERANCE, VerificationRun, run_verification, step_count
 from facet.terminal import console, tables
+from facet.terminal.command_line.option_groups import grouped_options
 from facet.terminal.console import AsJson
-from facet.terminal.option_groups import grouped_options
 
 
 @grouped_options

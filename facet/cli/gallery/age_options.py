@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from facet.terminal import console
-from facet.terminal.program import spelled
+from facet.terminal.command_line.program import spelled
 from gallery.encryption import age
 from gallery.encryption.age import AgeError
 

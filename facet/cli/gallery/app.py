@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from facet.terminal.lazy import Lazy, lazy_group
+from facet.terminal.command_line.lazy import Lazy, lazy_group
 
 COMMANDS = (
     Lazy("list", "facet.cli.gallery.listing:list_galleries", "List the galleries of a server."),

@@ -10,10 +10,10 @@ from facet.cli.gallery.migrate.standing.report import in_a_word
 from facet.cli.gallery.migrate.standing.steps import Steps
 from facet.cli.shared.confirmation import Yes, confirm
 from facet.terminal import console
+from facet.terminal.command_line.option_groups import grouped_options
+from facet.terminal.command_line.program import spelled
 from facet.terminal.connection import Connection
 from facet.terminal.counts import counted
-from facet.terminal.option_groups import grouped_options
-from facet.terminal.program import spelled
 from facet.terminal.rendering import as_dict, calibration_state, threshold_source
 from facet.terminal.tables import number, table
 from facet.terminal.visible import one_line

@@ -15,9 +15,9 @@ from facet.cli.gallery.age_options import EncryptTo, Identity, age_failures, ide
 from facet.cli.gallery.database_argument import Database, refuse_address
 from facet.cli.gallery.key_options import MasterKeys, keyring_of
 from facet.terminal import console, tables
+from facet.terminal.command_line.option_groups import grouped_options
+from facet.terminal.command_line.program import spelled
 from facet.terminal.counts import counted, in_bytes
-from facet.terminal.option_groups import grouped_options
-from facet.terminal.program import spelled
 from gallery.errors import StorageBusy, StorageError
 from gallery.stores.sqlite import copies as sqlite_copies
 from gallery.stores.sqlite import verify as sqlite_verify

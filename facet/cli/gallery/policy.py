@@ -9,9 +9,9 @@ import typer
 from facet.cli.shared import terms
 from facet.cli.shared.confirmation import Yes, confirm
 from facet.terminal import console
+from facet.terminal.command_line.option_groups import grouped_options
 from facet.terminal.connection import Connection
 from facet.terminal.counts import counted
-from facet.terminal.option_groups import grouped_options
 from facet.terminal.rendering import as_dict
 from facet.v1 import gallery_service_pb2 as pb
 

@@ -15,10 +15,10 @@ from facet import AlreadyExists, Client
 from facet.cli.gallery.age_options import EncryptTo, Identity, age_failures, identities, recipients
 from facet.cli.gallery.migrate.standing.steps import Steps
 from facet.terminal import console, private_files
+from facet.terminal.command_line.option_groups import grouped_options
 from facet.terminal.connection import Connection
 from facet.terminal.counts import counted, in_bytes
 from facet.terminal.interruption import interrupted_by_sigterm
-from facet.terminal.option_groups import grouped_options
 from facet.terminal.rendering import as_dict
 from facet.terminal.visible import one_line
 from facet.v1 import gallery_service_pb2 as pb

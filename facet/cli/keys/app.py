@@ -8,7 +8,7 @@ from facet.cli.keys.create import create
 from facet.cli.keys.listing import list_callers
 from facet.cli.keys.revoke import revoke
 from facet.cli.keys.rotate import rotate
-from facet.terminal.help import Command, CommandGroup
+from facet.terminal.command_line.help import Command, CommandGroup
 
 app = typer.Typer(
     cls=CommandGroup,

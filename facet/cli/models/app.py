@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from facet.terminal.lazy import Lazy, lazy_group
+from facet.terminal.command_line.lazy import Lazy, lazy_group
 
 COMMANDS = (
     Lazy("list", "facet.cli.models.list_models:list_models", "List the models that are here."),

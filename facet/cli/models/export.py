@@ -14,8 +14,8 @@ from detector.export import CHECKPOINTS, DESCRIPTIONS, Export, ExportFailed, exp
 from facet.cli.models.options import Trust
 from facet.runtime.models import ModelError
 from facet.terminal import console, tables
+from facet.terminal.command_line.help import Command
 from facet.terminal.counts import in_bytes
-from facet.terminal.help import Command
 
 _CLASSES_SHOWN = 5
 

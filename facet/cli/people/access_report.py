@@ -16,10 +16,10 @@ from facet import Client
 from facet.cli.people.missing import subject_errors
 from facet.cli.people.options import Gallery, SubjectId
 from facet.terminal import console, private_files
+from facet.terminal.command_line.option_groups import grouped_options
 from facet.terminal.connection import Connection
 from facet.terminal.counts import counted, in_bytes
 from facet.terminal.interruption import interrupted_by_sigterm
-from facet.terminal.option_groups import grouped_options
 from facet.terminal.rendering import as_dict
 from facet.terminal.visible import json_line
 from facet.v1 import gallery_service_pb2 as pb

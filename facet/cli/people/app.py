@@ -12,7 +12,7 @@ from facet.cli.people.forget import forget, forget_template
 from facet.cli.people.listing import list_people
 from facet.cli.people.rename import rename
 from facet.cli.people.show import show
-from facet.terminal.help import Command, CommandGroup
+from facet.terminal.command_line.help import Command, CommandGroup
 
 
 def add_commands(app: typer.Typer) -> None:

@@ -12,8 +12,8 @@ from facet.cli.people.missing import missing
 from facet.cli.people.options import Gallery, utc
 from facet.cli.shared import terms
 from facet.terminal import console
+from facet.terminal.command_line.option_groups import grouped_options
 from facet.terminal.connection import Connection
-from facet.terminal.option_groups import grouped_options
 from facet.terminal.rendering import as_dict
 from facet.terminal.visible import one_line
 from facet.v1 import gallery_service_pb2 as pb

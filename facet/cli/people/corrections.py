@@ -12,10 +12,10 @@ from facet.cli.people.missing import missing, subject_errors
 from facet.cli.people.options import Gallery, SubjectId, utc
 from facet.cli.shared.confirmation import Yes, confirm
 from facet.terminal import console
+from facet.terminal.command_line.option_groups import grouped_options
+from facet.terminal.command_line.program import spelled
 from facet.terminal.connection import Connection, usual_address
 from facet.terminal.counts import counted
-from facet.terminal.option_groups import grouped_options
-from facet.terminal.program import spelled
 from facet.terminal.rendering import as_dict
 from facet.terminal.visible import one_line
 from facet.v1 import gallery_service_pb2 as pb

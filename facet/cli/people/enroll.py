@@ -21,12 +21,12 @@ from facet.cli.shared.people_folder import PersonPicture
 from facet.cli.shared.reasons import LOW_QUALITY, in_words
 from facet.client.batches import EnrollmentAnswer
 from facet.terminal import console
+from facet.terminal.command_line.help import Command
+from facet.terminal.command_line.option_groups import grouped_options
+from facet.terminal.command_line.program import spelled
 from facet.terminal.connection import Connection, usual_address
 from facet.terminal.counts import agreeing, counted, first
-from facet.terminal.help import Command
 from facet.terminal.interruption import interrupted_by_sigterm
-from facet.terminal.option_groups import grouped_options
-from facet.terminal.program import spelled
 from facet.terminal.visible import one_line
 
 app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)

@@ -11,9 +11,9 @@ import typer
 from facet.cli.people import erasure_file
 from facet.cli.people.options import utc
 from facet.terminal import console, private_files
+from facet.terminal.command_line.option_groups import grouped_options
 from facet.terminal.connection import Connection
 from facet.terminal.counts import counted
-from facet.terminal.option_groups import grouped_options
 from facet.terminal.tables import number, table, whole
 from facet.terminal.visible import json_line
 from facet.v1 import gallery_service_pb2 as pb

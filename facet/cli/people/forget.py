@@ -12,10 +12,10 @@ from facet.cli.people.missing import missing
 from facet.cli.people.options import Gallery, SubjectId
 from facet.cli.shared.confirmation import Yes, confirm
 from facet.terminal import console
+from facet.terminal.command_line.option_groups import grouped_options
+from facet.terminal.command_line.program import spelled
 from facet.terminal.connection import Connection
 from facet.terminal.counts import counted
-from facet.terminal.option_groups import grouped_options
-from facet.terminal.program import spelled
 
 
 @grouped_options

@@ -5,9 +5,9 @@ from __future__ import annotations
 from facet.cli.people.options import Gallery, utc
 from facet.cli.shared import terms
 from facet.terminal import console
+from facet.terminal.command_line.option_groups import grouped_options
 from facet.terminal.connection import Connection
 from facet.terminal.counts import counted
-from facet.terminal.option_groups import grouped_options
 from facet.terminal.rendering import as_dict, threshold_line
 from facet.terminal.tables import number, table, whole
 

@@ -9,7 +9,7 @@ from itertools import islice
 
 from facet import Client, FacetError, NotFound
 from facet.terminal import console
-from facet.terminal.program import spelled
+from facet.terminal.command_line.program import spelled
 from facet.v1 import gallery_service_pb2 as pb
 
 _PAGE = 1000

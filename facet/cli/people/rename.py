@@ -9,8 +9,8 @@ import typer
 from facet.cli.people.missing import subject_errors
 from facet.cli.people.options import Gallery, SubjectId
 from facet.terminal import console
+from facet.terminal.command_line.option_groups import grouped_options
 from facet.terminal.connection import Connection
-from facet.terminal.option_groups import grouped_options
 from facet.terminal.rendering import as_dict
 
 

@@ -8,7 +8,7 @@ import typer
 
 from facet.cli.people.app import add_commands
 from facet.cli.people.enroll import enroll
-from facet.terminal.help import Command, CommandGroup
+from facet.terminal.command_line.help import Command, CommandGroup
 
 
 class _AddByDefault(CommandGroup):

@@ -13,9 +13,9 @@ from facet.cli.people.missing import subject_errors
 from facet.cli.people.options import Gallery, SubjectId, utc
 from facet.cli.shared import terms
 from facet.terminal import console
+from facet.terminal.command_line.option_groups import grouped_options
 from facet.terminal.connection import Connection
 from facet.terminal.counts import counted
-from facet.terminal.option_groups import grouped_options
 from facet.terminal.pictures.files import NOT_REGULAR, find_pictures, is_special
 from facet.terminal.rendering import as_dict
 from facet.v1 import gallery_service_pb2 as pb

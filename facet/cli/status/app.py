@@ -23,9 +23,9 @@ from facet.cli.status.server_status import (
 )
 from facet.cli.status.tables import rendered
 from facet.terminal import console
+from facet.terminal.command_line.help import Command
+from facet.terminal.command_line.option_groups import grouped_options
 from facet.terminal.connection import Connection
-from facet.terminal.help import Command
-from facet.terminal.option_groups import grouped_options
 from facet.terminal.visible import visible
 
 CHANGED = 3

@@ -17,8 +17,8 @@ from typer.testing import CliRunner
 
 from facet.cli.app import app
 from facet.server.config import Config
-from facet.terminal.lazy import LazyGroup
-from facet.terminal.program import script_for
+from facet.terminal.command_line.lazy import LazyGroup
+from facet.terminal.command_line.program import script_for
 
 ROOT = Path(__file__).resolve().parents[3]
 PROGRAMS = sorted(path.name for path in (ROOT / "scripts").glob("*.py") if "__main__" in path.read_text("utf-8"))

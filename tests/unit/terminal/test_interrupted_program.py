@@ -28,7 +28,7 @@ def failing() -> None:
 )
 def test_an_interrupted_command_says_so_once(command: str, said: str, tmp_path: Path) -> None:
     (tmp_path / "commands.py").write_text(COMMANDS)
-    program = f"from facet.terminal.lazy import run; run('commands:{command}')"
+    program = f"from facet.terminal.command_line.lazy import run; run('commands:{command}')"
     done = subprocess.run(
         [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(tmp_path)!r}); {program}"],
         capture_output=True,

@@ -13,10 +13,10 @@ from facet import FacetError, NotFound
 from facet.cli.gallery.copying.exports import Export, differences
 from facet.cli.gallery.copying.two_servers import Side, TwoServers
 from facet.terminal import console
+from facet.terminal.command_line.option_groups import grouped_options
+from facet.terminal.command_line.program import spelled
 from facet.terminal.counts import counted
 from facet.terminal.interruption import interrupted_by_sigterm
-from facet.terminal.option_groups import grouped_options
-from facet.terminal.program import spelled
 from facet.v1 import gallery_service_pb2 as pb
 from gallery.errors import InvalidImport
 from gallery.transfer.manifest import Manifest

@@ -21,7 +21,7 @@ _Ca = Path | None
 
 @dataclass(frozen=True, slots=True)
 class TwoServers:
-    """The options of the connections, see :func:`facet.terminal.option_groups.grouped_options`.
+    """The options of the connections, see :func:`facet.terminal.command_line.option_groups.grouped_options`.
 
     The variables of other commands hold, too, but FACET_TOKEN only for ``--from``: the other server must not get that.
     """

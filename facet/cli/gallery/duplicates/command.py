@@ -13,10 +13,10 @@ from facet.cli.gallery.duplicates.corrections import Corrections
 from facet.cli.gallery.duplicates.kept_search import KeptSearch, NotKept
 from facet.cli.gallery.duplicates.page import page as page_of
 from facet.terminal import console, private_files
+from facet.terminal.command_line.option_groups import grouped_options
 from facet.terminal.connection import Connection
 from facet.terminal.counts import counted
 from facet.terminal.interruption import interrupted_by_sigterm
-from facet.terminal.option_groups import grouped_options
 from facet.terminal.rendering import as_dict
 from facet.terminal.tables import Shortened, number, table
 from facet.v1 import gallery_service_pb2 as pb

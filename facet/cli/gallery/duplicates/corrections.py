@@ -6,8 +6,8 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from facet.terminal.command_line.program import spelled
 from facet.terminal.connection import usual_address
-from facet.terminal.program import spelled
 from facet.terminal.visible import one_line
 from facet.v1 import gallery_service_pb2 as pb
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from facet.terminal.lazy import Lazy, lazy_group
+from facet.terminal.command_line.lazy import Lazy, lazy_group
 
 COMMANDS = (
     Lazy("new-key", "facet.cli.gallery.encryption.new_keys:new_key", "Make a master key, or the next one."),

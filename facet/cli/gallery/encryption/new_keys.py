@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from facet.terminal import console, private_files
-from facet.terminal.program import spelled
+from facet.terminal.command_line.program import spelled
 from gallery.encryption import age, master_keys
 from gallery.errors import KeysUnusable
 

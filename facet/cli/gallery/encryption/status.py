@@ -10,9 +10,9 @@ import typer
 from facet.cli.gallery.database_argument import Database
 from facet.cli.gallery.key_options import MasterKeys
 from facet.terminal import console, tables
+from facet.terminal.command_line.option_groups import grouped_options
+from facet.terminal.command_line.program import spelled
 from facet.terminal.counts import counted
-from facet.terminal.option_groups import grouped_options
-from facet.terminal.program import spelled
 from gallery.errors import StorageBusy, StorageError
 from gallery.stores.sqlite.sealing import progress
 

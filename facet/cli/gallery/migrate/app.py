@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from facet.terminal.default_command import group_with_default
-from facet.terminal.lazy import Lazy
+from facet.terminal.command_line.default_command import group_with_default
+from facet.terminal.command_line.lazy import Lazy
 
 _HERE = "facet.cli.gallery.migrate"
 COMMANDS = (

@@ -17,10 +17,10 @@ from facet.cli.gallery.migrate.standing.report import print_steps
 from facet.cli.gallery.migrate.standing.sides import Side, check_migrates, sides
 from facet.cli.gallery.migrate.standing.steps import Steps, next_steps
 from facet.terminal import console
+from facet.terminal.command_line.option_groups import grouped_options
 from facet.terminal.connection import Connection
 from facet.terminal.counts import agreeing, counted
 from facet.terminal.interruption import interrupted_by_sigterm
-from facet.terminal.option_groups import grouped_options
 from facet.terminal.rendering import as_dict, percent
 from facet.terminal.tables import number, table
 from facet.v1 import gallery_service_pb2 as pb

@@ -15,10 +15,10 @@ from facet.cli.gallery.migrate.standing.sides import check_migrates, name_of
 from facet.cli.gallery.migrate.standing.steps import Step, Steps
 from facet.cli.shared.confirmation import Yes, confirm
 from facet.terminal import console
+from facet.terminal.command_line.option_groups import grouped_options
+from facet.terminal.command_line.program import spelled
 from facet.terminal.connection import Connection
 from facet.terminal.counts import agreeing, counted, first
-from facet.terminal.option_groups import grouped_options
-from facet.terminal.program import spelled
 from facet.terminal.visible import one_line
 from facet.v1 import migrations_pb2 as pb
 

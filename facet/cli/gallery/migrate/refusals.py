@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from facet import FacetError
 from facet.cli.gallery.migrate.standing.steps import RESTART, Step, Steps
 from facet.terminal import console
-from facet.terminal.program import spelled
+from facet.terminal.command_line.program import spelled
 
 
 @contextmanager

@@ -13,9 +13,9 @@ from facet.cli.gallery.migrate.standing.report import as_plain, print_state
 from facet.cli.gallery.migrate.standing.sides import is_target, name_of
 from facet.cli.gallery.migrate.standing.steps import Steps
 from facet.terminal import console
+from facet.terminal.command_line.option_groups import grouped_options
 from facet.terminal.connection import Connection
 from facet.terminal.counts import counted, in_bytes
-from facet.terminal.option_groups import grouped_options
 from facet.terminal.rendering import as_dict
 from facet.terminal.tables import listing
 from facet.v1 import migrations_pb2 as pb

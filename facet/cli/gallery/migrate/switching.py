@@ -12,8 +12,8 @@ from facet.cli.gallery.migrate.standing.report import as_plain, print_steps
 from facet.cli.gallery.migrate.standing.sides import sides
 from facet.cli.gallery.migrate.standing.steps import Steps, next_steps
 from facet.terminal import console
+from facet.terminal.command_line.option_groups import grouped_options
 from facet.terminal.connection import Connection
-from facet.terminal.option_groups import grouped_options
 from facet.v1 import gallery_service_pb2 as gallery_pb
 
 

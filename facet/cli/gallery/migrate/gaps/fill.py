@@ -17,10 +17,10 @@ from facet.cli.gallery.migrate.standing.report import print_steps
 from facet.cli.gallery.migrate.standing.steps import Steps, next_steps
 from facet.cli.shared.reasons import in_words
 from facet.terminal import console
+from facet.terminal.command_line.option_groups import grouped_options
 from facet.terminal.connection import Connection
 from facet.terminal.counts import counted, first
 from facet.terminal.interruption import interrupted_by_sigterm
-from facet.terminal.option_groups import grouped_options
 from facet.terminal.pictures.files import most_bytes, tell
 from facet.terminal.rendering import as_dict
 from facet.terminal.tables import listing

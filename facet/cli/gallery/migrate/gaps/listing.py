@@ -10,9 +10,9 @@ from facet.cli.gallery.migrate.refusals import refusals
 from facet.cli.gallery.migrate.standing.sides import name_of
 from facet.cli.gallery.migrate.standing.steps import Steps
 from facet.terminal import console
+from facet.terminal.command_line.option_groups import grouped_options
 from facet.terminal.connection import Connection
 from facet.terminal.counts import counted
-from facet.terminal.option_groups import grouped_options
 from facet.terminal.rendering import as_dict
 from facet.terminal.tables import Shortened, table
 from facet.terminal.visible import one_line

@@ -17,8 +17,8 @@ from facet.cli.gallery.migrate.standing.report import as_plain, print_steps
 from facet.cli.gallery.migrate.standing.sides import check_migrates, sides
 from facet.cli.gallery.migrate.standing.steps import Step, Steps, next_steps
 from facet.terminal import console, private_files
+from facet.terminal.command_line.option_groups import grouped_options
 from facet.terminal.connection import Connection
-from facet.terminal.option_groups import grouped_options
 from facet.terminal.rendering import as_dict, percent
 from facet.terminal.tables import listing, number, table, whole
 from facet.v1 import gallery_service_pb2 as gallery_pb

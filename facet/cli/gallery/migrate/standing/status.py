@@ -6,8 +6,8 @@ from facet.cli.gallery.migrate.options import Gallery
 from facet.cli.gallery.migrate.standing.report import as_plain, print_state
 from facet.cli.gallery.migrate.standing.steps import Steps
 from facet.terminal import console
+from facet.terminal.command_line.option_groups import grouped_options
 from facet.terminal.connection import Connection
-from facet.terminal.option_groups import grouped_options
 from facet.terminal.visible import one_line
 
 

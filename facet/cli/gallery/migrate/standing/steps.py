@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from facet.cli.gallery.migrate.app import NAMES
 from facet.cli.gallery.migrate.standing.sides import sides, typed_name
+from facet.terminal.command_line.program import spelled
 from facet.terminal.connection import usual_address
-from facet.terminal.program import spelled
 from facet.v1 import gallery_service_pb2 as gallery_pb
 from facet.v1 import migrations_pb2 as pb
 from facet.v1.server_service_pb2 import EmbeddingModel

@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 from facet.cli.app import app
 from facet.cli.people.script import app as enroll_script
 from facet.client.channel import TOKEN_VARIABLE
-from facet.terminal.help import Command
-from facet.terminal.lazy import LazyGroup
+from facet.terminal.command_line.help import Command
+from facet.terminal.command_line.lazy import LazyGroup
 
 ROOT = typer.main.get_command(app)
 

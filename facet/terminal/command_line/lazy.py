@@ -14,9 +14,9 @@ from typing import Any, ClassVar
 import typer
 from typer.core import TyperCommand
 
-from facet.terminal.help import Command, CommandGroup
+from facet.terminal.command_line.help import Command, CommandGroup
+from facet.terminal.command_line.program import NAME, script
 from facet.terminal.installation import remedy
-from facet.terminal.program import NAME, script
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 from typer.core import TyperCommand, TyperGroup
 
-from facet.terminal.program import spelled
+from facet.terminal.command_line.program import spelled
 
 Entry = tuple[Text, Text]
 """A name, with the value that it takes, and what it does."""

@@ -11,8 +11,8 @@ import typer
 from typer.testing import CliRunner
 
 from facet.client.channel import ADDRESS_VARIABLE, DEFAULT_ADDRESS, TOKEN_VARIABLE
+from facet.terminal.command_line.option_groups import grouped_options
 from facet.terminal.connection import Connection
-from facet.terminal.option_groups import grouped_options
 
 
 @dataclass(frozen=True, slots=True)

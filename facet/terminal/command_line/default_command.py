@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from facet.terminal.lazy import Lazy, LazyGroup
+from facet.terminal.command_line.lazy import Lazy, LazyGroup
 
 
 class DefaultGroup(LazyGroup):

@@ -6,8 +6,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from facet.terminal.default_command import group_with_default
-from facet.terminal.lazy import Lazy
+from facet.terminal.command_line.default_command import group_with_default
+from facet.terminal.command_line.lazy import Lazy
 
 COMMANDS = (
     Lazy("start", f"{__name__}:start", "Start. The default."),

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from facet.runtime import extras
-from facet.terminal import installation, program
+from facet.terminal import installation
+from facet.terminal.command_line import program
 
 
 @pytest.fixture
