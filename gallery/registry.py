@@ -19,6 +19,7 @@ from gallery.open_gallery import OpenGallery, SearchSettings
 from gallery.records.distinct_pairs import DistinctPairs
 from gallery.records.galleries import Gallery
 from gallery.records.migrations import Migration
+from gallery.records.templates import EmbeddedTemplates
 from gallery.search_pool import SearchPool
 from gallery.stores.base import Store
 from gallery.stores.feed import FIRST, Hold, Revision
@@ -369,15 +370,23 @@ class GalleryRegistry:
 
     def _loaded(self, gallery: Gallery, contract: str, dimension: int) -> MemoryIndex:
         index = MemoryIndex(dimension, self._pool)
-        after, among = "", contract if gallery.migration is not None else ""
-        while found := self._store.embedded_templates(
-            gallery.gallery_id, after=after, limit=_TEMPLATES_PER_PAGE, contract=among
-        ):
+        for found in self._templates(gallery.gallery_id, contract if gallery.migration is not None else ""):
             if found.embeddings.shape[1] != dimension:
                 raise StorageUnavailable(
                     f"gallery {gallery.gallery_id!r} has embeddings of {found.embeddings.shape[1]} values, "
                     f"its contract has {dimension}"
                 )
             index.add(found)
-            after = found.template_ids[-1]
         return index
+
+    def _templates(self, gallery_id: str, contract: str) -> Iterator[EmbeddedTemplates]:
+        """Read all templates of a gallery under a contract, a page at a time; empty for the gallery's."""
+        if self._store.feed is not None:
+            yield from self._store.feed.templates(gallery_id, contract=contract)
+            return
+        after = ""
+        while found := self._store.embedded_templates(
+            gallery_id, after=after, limit=_TEMPLATES_PER_PAGE, contract=contract
+        ):
+            yield found
+            after = found.template_ids[-1]

@@ -40,6 +40,8 @@ class SubjectTable:
 
     def add_templates(self, subject_ids: Sequence[str], names: Sequence[str]) -> NDArray[np.int32]:
         """Count a template for each subject, and return their numbers; a new subject gets its name."""
+        if len(set(subject_ids)) == len(subject_ids) and self._numbers.keys().isdisjoint(subject_ids):
+            return self._add_new(subject_ids, names)
         numbers = np.empty(len(subject_ids), np.int32)
         for position, subject_id in enumerate(subject_ids):
             number = self._numbers.get(subject_id)
@@ -52,6 +54,15 @@ class SubjectTable:
             self._templates[number] += 1
             numbers[position] = number
         return numbers
+
+    def _add_new(self, subject_ids: Sequence[str], names: Sequence[str]) -> NDArray[np.int32]:
+        """Add subjects that are new, each with one template: most of those that a large gallery is loaded with."""
+        numbers = range(len(self._ids), len(self._ids) + len(subject_ids))
+        self._names += names
+        self._ids += subject_ids
+        self._templates += [1] * len(subject_ids)
+        self._numbers.update(zip(subject_ids, numbers, strict=True))
+        return np.arange(numbers.start, numbers.stop, dtype=np.int32)
 
     def remove_templates(self, number: int, templates: int) -> None:
         """Subtract templates of a subject; the subject is removed with its last one."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -94,6 +94,16 @@ class ChangeFeed(Protocol):
 
     def revision(self, gallery_id: str) -> GalleryRevision:
         """Return the revision of a gallery.
+
+        Raises:
+            GalleryNotFound: it does not exist.
+        """
+
+    def templates(self, gallery_id: str, *, contract: str = "") -> Iterator[EmbeddedTemplates]:
+        """Read all templates of a gallery with an embedding under a contract, a page at a time.
+
+        The pages are read one after the other: what changes meanwhile is in :meth:`changes` after the revision before.
+        An empty contract is the gallery's.
 
         Raises:
             GalleryNotFound: it does not exist.

@@ -11,14 +11,15 @@ from datetime import timedelta
 import psycopg
 
 from gallery.errors import GalleryNotFound
+from gallery.records.templates import EmbeddedTemplates
 from gallery.stores.feed import FIRST, ChangesForgotten, GalleryChanges, GalleryRevision, Hold, Revision
 from gallery.stores.postgres.connection.database import Connection, Cursor, PostgresDatabase
 from gallery.stores.postgres.corrections.distinct_pairs import read_pairs
 from gallery.stores.postgres.expiry import ask_for_next_expiry, next_expiry_of
-from gallery.stores.postgres.keys import LOCK
+from gallery.stores.postgres.keys import LOCK, gallery_key_of
 from gallery.stores.postgres.notes import GALLERY_ITSELF, LATEST
 from gallery.stores.postgres.rows import embedded_of, find_gallery
-from gallery.stores.postgres.template_pages import ask_for_embedded, ask_for_living
+from gallery.stores.postgres.template_pages import ask_for_embedded, ask_for_living, copied_by_age
 from gallery.times import Clock, from_microseconds, microseconds_of, to_microseconds
 
 KEEP_CHANGES = timedelta(minutes=10)
@@ -38,6 +39,9 @@ _SINCE = """
     SELECT revision, token::TEXT, subject_ids FROM galleries JOIN revisions ON gallery_key = galleries.key
     WHERE gallery_id = %s AND NOT is_hidden AND revision >= %s ORDER BY revision
 """
+_COPY_AT_ONCE = 16_384
+"""Templates that one statement copies: it must end within the time that a statement may take."""
+_TEMPLATES_PER_PAGE = 1024
 _SLICE_SECONDS = 0.2
 """How soon it ends to wait when it is told to."""
 # The last revision of a gallery stays for its number, its token and the counts; whom it was about is forgotten.
@@ -120,6 +124,20 @@ class PostgresFeed:
                 living,
                 {contract: embedded_of(rows.fetchall()) for contract, rows in embedded.items()},
             )
+
+    def templates(self, gallery_id: str, *, contract: str = "") -> Iterator[EmbeddedTemplates]:
+        """See :meth:`gallery.stores.feed.ChangeFeed.templates`."""
+        after, count = 0, _COPY_AT_ONCE
+        while count == _COPY_AT_ONCE:
+            count = 0
+            with self._database.reading() as connection:
+                key, now = gallery_key_of(connection, gallery_id), to_microseconds(self._clock())
+                pages = copied_by_age(
+                    connection, key, contract, now, after=after, limit=_COPY_AT_ONCE, page=_TEMPLATES_PER_PAGE
+                )
+                for place, page in pages:
+                    after, count = place, count + len(page)
+                    yield page
 
     @contextmanager
     def exclusive(self, gallery_id: str) -> Iterator[Hold]:

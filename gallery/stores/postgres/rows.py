@@ -97,6 +97,8 @@ EMBEDDED_BY_AGE = f"""
 
 Which of its two columns joins the table of galleries decides which table's index is read in order.
 """
+EMBEDDED_WITH_KEY = EMBEDDED_BY_AGE.replace("SELECT subject_id", "SELECT templates.key, subject_id")
+"""The same, with the key of the template in front."""
 EMBEDDED_BY_SUBJECT = EMBEDDED_BY_AGE.replace("= templates.gallery_key", "= subjects.gallery_key")
 """The same, to be read in the order of subjects."""
 _SUBJECT_KEY = f"""

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from itertools import islice
 from typing import Any
 
 from gallery.records.templates import EmbeddedTemplates, StoredFace
+from gallery.stores.columns import embeddings_of
 from gallery.stores.postgres.connection.database import Connection, Cursor
 from gallery.stores.postgres.expiry import LIVING_SUBJECT
 from gallery.stores.postgres.keys import contract_key_of, searching_contract_key
 from gallery.stores.postgres.rows import (
     EMBEDDED_BY_AGE,
     EMBEDDED_BY_SUBJECT,
+    EMBEDDED_WITH_KEY,
     FACE,
     embedded_of,
     faces_of,
@@ -20,6 +23,10 @@ from gallery.stores.postgres.rows import (
 _KEY = "SELECT key FROM templates WHERE gallery_key = %s AND template_id = %s"
 _BY_AGE = f"""{EMBEDDED_BY_AGE} AND templates.gallery_key = %(gallery)s AND embeddings.contract_key = %(contract)s
     AND templates.key > %(after)s ORDER BY templates.key LIMIT %(limit)s"""
+_COPY = f"""COPY ({EMBEDDED_WITH_KEY} AND templates.gallery_key = %(gallery)s
+    AND embeddings.contract_key = %(contract)s AND templates.key > %(after)s
+    ORDER BY templates.key LIMIT %(limit)s) TO STDOUT (FORMAT BINARY)"""
+_COPIED = ("int8", "text", "text", "text", "bytea")
 _BY_SUBJECT = f"""{EMBEDDED_BY_SUBJECT} AND subjects.gallery_key = %(gallery)s
     AND embeddings.contract_key = %(contract)s
     AND subject_id >= %(subject)s AND (subject_id, template_id) > (%(subject)s, %(template)s)
@@ -57,6 +64,24 @@ def embedded_by_age(
         limit: at most so many.
     """
     return _page(connection, _BY_AGE, gallery_key, contract, {"after": after, "limit": limit, "now": now})
+
+
+def copied_by_age(
+    connection: Connection, gallery_key: int, contract: str, now: int, *, after: int, limit: int, page: int
+) -> Iterator[tuple[int, EmbeddedTemplates]]:
+    """Read the same as :func:`embedded_by_age`; the database goes on to read while a page is being used.
+
+    Returns:
+        pages of ``page`` templates, the last one with fewer, each with the place of its last template.
+    """
+    key = contract_key_of(connection, contract) if contract else searching_contract_key(connection, gallery_key)
+    wanted = {"gallery": gallery_key, "contract": key, "after": after, "limit": limit, "now": now}
+    with connection.cursor() as cursor, cursor.copy(_COPY.encode(), wanted) as copy:
+        copy.set_types(_COPIED)
+        rows = copy.rows()
+        while columns := tuple(zip(*islice(rows, page), strict=True)):
+            keys, subject_ids, names, template_ids, embeddings = columns
+            yield keys[-1], EmbeddedTemplates(subject_ids, names, template_ids, embeddings_of(embeddings))
 
 
 def embedded_by_subject(

@@ -49,6 +49,16 @@ def test_a_statement_reads_its_own_rows_without_statistics(store: PostgresStore,
                 lambda: template_pages.embedded_by_age(connection, key, "", moment, after=place, limit=5),
                 5,
             ),
+            "copied": (
+                lambda: [
+                    template_id
+                    for _, page in template_pages.copied_by_age(
+                        connection, key, "", moment, after=place - 1, limit=5, page=3
+                    )
+                    for template_id in page.template_ids
+                ],
+                5,
+            ),
             "by subject": (
                 lambda: template_pages.embedded_by_subject(connection, key, "", moment, after=middle, limit=5),
                 5,
