@@ -34,7 +34,7 @@ from facet.server.config import Config, ConfigError, dump, load
 from facet.server.observability.tracing import TracingUnavailable
 from facet.server.port import BindError, shared_port
 from facet.server.processes.metrics import ProcessesPort
-from facet.server.processes.processes import CannotStart, Processes
+from facet.server.processes.processes import BEAT_SECONDS, CannotStart, Processes
 from facet.server.service_manager import READY, STOPPING, notify
 from facet.terminal import console, tables
 from facet.terminal.command_line import program
@@ -101,7 +101,8 @@ def serve(
     if configuration.gallery.is_encrypted:
         # A core on the disk would hold in the clear what the files do not, and so would one of a decoder.
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    _end_process(asyncio.run(_serve(configuration, as_json=as_json, until_eof=until_eof)))
+    is_watched = process is not None
+    _end_process(asyncio.run(_serve(configuration, as_json=as_json, until_eof=until_eof, is_watched=is_watched)))
 
 
 def _open_standard_streams() -> None:
@@ -144,7 +145,7 @@ def _told_to_stop(*, until_eof: bool) -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told_to_stop.set)
     if until_eof:
-        threading.Thread(target=_wait_for_eof, args=(loop, told_to_stop), name="standard-input", daemon=True).start()
+        threading.Thread(target=_wait_for_eof, name="standard-input", daemon=True).start()
     return told_to_stop
 
 
@@ -176,7 +177,9 @@ async def _run_processes(config: Config, flags: Sequence[str], *, as_json: bool,
         try:
             have_stopped = await running.run(told_to_stop, announce, lambda: notify(STOPPING))
         except CannotStart as error:
-            return error.code
+            return error.code if error.has_said_why else _failed(error, config)
+        except OSError as error:
+            return _failed(error, config)
     return console.DONE if have_stopped else console.FAILED
 
 
@@ -197,11 +200,11 @@ def _numbered(path: Path, number: int) -> Path:
     return whole.with_name(f"{whole.stem}-{number}{whole.suffix}")
 
 
-async def _serve(config: Config, *, as_json: bool, until_eof: bool) -> int:
+async def _serve(config: Config, *, as_json: bool, until_eof: bool, is_watched: bool) -> int:
+    told_to_stop = _told_to_stop(until_eof=until_eof)
     try:
         with _stopping_at_once():
             server = Server(config)
-        told_to_stop = _told_to_stop(until_eof=until_eof)
         address = await server.start()
     except _ToldToStop:
         return console.DONE
@@ -221,10 +224,21 @@ async def _serve(config: Config, *, as_json: bool, until_eof: bool) -> int:
         return _failed(error, config)
     _announce(_said(config, server, address), as_json=as_json)
     notify(READY)
+    beating = asyncio.create_task(_beat()) if is_watched else None
     await told_to_stop.wait()
     notify(STOPPING)
     await server.stop()
+    if beating is not None:
+        beating.cancel()
     return console.DONE
+
+
+async def _beat() -> None:
+    """Tell the process that started this one, again and again, that the event loop runs."""
+    with contextlib.suppress(OSError):  # that process is gone
+        while True:
+            await asyncio.sleep(BEAT_SECONDS)
+            print(flush=True)
 
 
 class _ToldToStop(BaseException):
@@ -250,13 +264,12 @@ def _stopping_at_once() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _wait_for_eof(loop: asyncio.AbstractEventLoop, told_to_stop: asyncio.Event) -> None:
-    """Tell to stop when standard input ends, whatever kind of file it is."""
+def _wait_for_eof() -> None:
+    """Tell this process to stop when standard input ends, whatever kind of file it is."""
     with contextlib.suppress(OSError):
         while os.read(_STDIN, _READ_BYTES):
             pass
-    with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
-        loop.call_soon_threadsafe(told_to_stop.set)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _end_process(code: int) -> NoReturn:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from prometheus_client import CollectorRegistry, Counter, make_wsgi_app
@@ -44,8 +45,8 @@ class MetricsPort(HttpPort):
         refused = Counter("facet_scrapes_refused", "Requests for metrics without the token.", registry=registry)
         metrics = guarded(in_known_versions(make_wsgi_app(registry)), may_read, refused)
         probes = {
-            "/livez": probe(readiness.why_not_alive, lambda: "", may_read),
-            "/readyz": probe(readiness.why_not_ready, readiness.why_degraded, may_read),
+            "/livez": probe(lambda: State(readiness.why_not_alive()), may_read),
+            "/readyz": probe(lambda: State(readiness.why_not_ready(), readiness.why_degraded()), may_read),
         }
         super().__init__(host, port, probes=probes, pages={"/metrics": metrics, "/": metrics})
 
@@ -98,17 +99,24 @@ def in_known_versions(page: WSGIApplication) -> WSGIApplication:
     return answer
 
 
-def probe(why_not: Callable[[], str], why_degraded: Callable[[], str], may_read: Guard) -> WSGIApplication:
+class State(NamedTuple):
+    """What a probe answers: why not, and what does not work nevertheless; each is empty if there is nothing."""
+
+    problem: str = ""
+    degraded: str = ""
+
+
+def probe(ask: Callable[[], State], may_read: Guard) -> WSGIApplication:
     """A probe: 503 if there is a reason why not, else 200; clients that have the token read the reasons."""
 
     def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        problem = why_not()
+        problem, degraded = ask()
         start_response(
             "503 Service Unavailable" if problem else "200 OK",
             [("Content-Type", _PLAIN), ("Cache-Control", "no-store")],
         )
         public = "not ready" if problem else "ok"
-        text = (problem or why_degraded() or public) if may_read(environ) else public
+        text = (problem or degraded or public) if may_read(environ) else public
         return [f"{text}\n".encode()]
 
     return answer

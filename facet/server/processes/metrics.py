@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, make_wsgi_app
@@ -13,7 +14,7 @@ from prometheus_client.registry import Collector
 from pydantic import SecretStr
 
 from facet.server.observability.http_port import HttpPort
-from facet.server.observability.metrics_port import Guard, guarded, in_known_versions, probe
+from facet.server.observability.metrics_port import Guard, State, guarded, in_known_versions, probe
 from facet.server.processes.processes import Member
 
 _ASK_SECONDS = 2.0
@@ -48,11 +49,16 @@ class ProcessesPort(HttpPort):
     def __init__(self, members: Sequence[Member], host: str, port: int, token: SecretStr | None) -> None:
         registry, asked, may_read = CollectorRegistry(), _Asked(members, token), Guard(token)
         registry.register(asked)
+        self._asked = asked
         refused = Counter(_REFUSED, "Requests for metrics without the token.", registry=registry)
         metrics = guarded(in_known_versions(make_wsgi_app(registry)), may_read, refused)
-        ready = probe(asked.why_not_ready, asked.why_degraded, may_read)
-        pages = {"/metrics": metrics, "/": metrics, "/readyz": ready}
-        super().__init__(host, port, probes={"/livez": probe(lambda: "", lambda: "", may_read)}, pages=pages)
+        pages = {"/metrics": metrics, "/": metrics, "/readyz": probe(asked.readiness, may_read)}
+        super().__init__(host, port, probes={"/livez": probe(State, may_read)}, pages=pages)
+
+    def close(self) -> None:
+        """Stop listening, and drop the connections."""
+        super().close()
+        self._asked.close()
 
 
 class _Asked(Collector):
@@ -60,21 +66,22 @@ class _Asked(Collector):
 
     def __init__(self, members: Sequence[Member], token: SecretStr | None) -> None:
         self._members = members
+        self._together = ThreadPoolExecutor(max(1, len(members)), thread_name_prefix="ask-process")
         self._headers = {} if token is None else {"Authorization": f"Bearer {token.get_secret_value()}"}
 
-    def why_not_ready(self) -> str:
-        """Why no calls should be sent; empty if a process serves."""
-        answers = self._readiness()
-        if any(answer.status == http.client.OK for answer in answers):
-            return ""
-        return answers[0].text if answers else "no process serves"
+    def close(self) -> None:
+        """Ask no more."""
+        self._together.shutdown()
 
-    def why_degraded(self) -> str:
-        """What the server cannot do; empty if all processes serve and can do everything."""
-        ready = [answer.text for answer in self._readiness() if answer.status == http.client.OK]
+    def readiness(self) -> State:
+        """The server is ready if a process serves, and degraded unless all of them serve and can do everything."""
+        answers = [answer for answer in self._ask_all("/readyz") if answer is not None]
+        ready = [answer.text for answer in answers if answer.status == http.client.OK]
+        if not ready:
+            return State(problem=answers[0].text if answers else "no process serves")
         if len(ready) < len(self._members):
-            return f"DEGRADED: {len(ready)} of {len(self._members)} processes serve"
-        return next((text for text in ready if text != _OK), "")
+            return State(degraded=f"DEGRADED: {len(ready)} of {len(self._members)} processes serve")
+        return State(degraded=next((text for text in ready if text != _OK), ""))
 
     def collect(self) -> Iterable[Metric]:
         """Collect the metrics of all processes."""
@@ -83,9 +90,8 @@ class _Asked(Collector):
         restarts = CounterMetricFamily(
             "facet_process_restarts", "How often the process was started again after it had died.", labels=[_LABEL]
         )
-        for member in self._members:
+        for member, answer in zip(self._members, self._ask_all("/metrics"), strict=True):
             number = str(member.number)
-            answer = self._ask(member, "/metrics")
             serves = answer is not None and answer.status == http.client.OK
             up.add_metric([number], int(serves))
             restarts.add_metric([number], member.restarts)
@@ -93,8 +99,9 @@ class _Asked(Collector):
                 _merge(families, answer.text, {_LABEL: number})
         yield from (up, restarts, *(each for each in families.values() if not each.name.startswith(_REFUSED)))
 
-    def _readiness(self) -> list[_Answer]:
-        return [answer for each in self._members if (answer := self._ask(each, "/readyz")) is not None]
+    def _ask_all(self, path: str) -> list[_Answer | None]:
+        """The answers of all processes. They are asked together: those that have hung cost the time of one."""
+        return [*self._together.map(lambda member: self._ask(member, path), self._members)]
 
     def _ask(self, member: Member, path: str) -> _Answer | None:
         """The answer of a process; ``None`` if it does not answer."""

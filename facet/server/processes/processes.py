@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,20 +21,34 @@ _STEADY_SECONDS = 60.0
 """A process that has served for this long begins with the first pause again."""
 _MAX_LINE_BYTES = 2**20
 """Of what a process says when it serves."""
+BEAT_SECONDS = 1.0
+"""How often a process that serves says that it works."""
+_HUNG_SECONDS = 30.0
+"""A process that has not said so for this long has hung; ``/livez`` of a single process says the same."""
+_HUNG_STEPS = 10
+"""In which that time is counted: this process may itself have been stopped for hours."""
 
 _log = structlog.get_logger("facet.processes")
 
 
 class CannotStart(Exception):
-    """A process ended before it served; it has said why on standard error.
+    """A process ended before it served.
+
+    Args:
+        number: which process.
+        code: its exit code, or minus the signal that ended it, as the standard library has it.
 
     Attributes:
         code: its exit code, at least 1.
+        has_said_why: it has said on standard error why; otherwise the message says what is known.
     """
 
     def __init__(self, number: int, code: int) -> None:
-        super().__init__(f"process {number} cannot start (exit code {code})")
+        ended = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        memory = ": is there enough memory?" if code == -signal.SIGKILL else ""
+        super().__init__(f"process {number} {ended} before it served{memory}")
         self.code = max(code, 1)
+        self.has_said_why = code > 0
 
 
 @dataclass(slots=True)
@@ -61,21 +76,30 @@ class Member:
 class Processes:
     """A number of server processes. Use it from one event loop.
 
-    A process must print a line of JSON on standard output when it serves, and stop when its standard input ends: then
-    the processes do not outlive this one, whatever ends it.
+    A process must print a line of JSON on standard output when it serves, and then an empty line every
+    :data:`BEAT_SECONDS`: one that has hung is killed. It must stop when its standard input ends: then the processes do
+    not outlive this one, whatever ends it.
 
     Args:
         command: the arguments that start the process of a number.
         count: number of processes.
         stop_seconds: how long they may take to stop; then they are killed.
+        hung_seconds: how long one may be silent before it is killed and started again.
 
     Attributes:
         members: the processes.
     """
 
-    def __init__(self, command: Callable[[int], Sequence[str]], count: int, stop_seconds: float) -> None:
+    def __init__(
+        self,
+        command: Callable[[int], Sequence[str]],
+        count: int,
+        stop_seconds: float,
+        hung_seconds: float = _HUNG_SECONDS,
+    ) -> None:
         self._command = command
         self._stop_seconds = stop_seconds
+        self._hung_seconds = hung_seconds
         self.members = tuple(Member(number) for number in range(1, count + 1))
 
     async def run(
@@ -93,6 +117,7 @@ class Processes:
 
         Raises:
             CannotStart: one of them could not start at first. The others have been stopped.
+            OSError: the system has no room for another process. The others have been stopped.
         """
         tasks = {asyncio.create_task(told_to_stop.wait()), starting := asyncio.create_task(self._start_all())}
         try:
@@ -119,7 +144,7 @@ class Processes:
             async with asyncio.TaskGroup() as together:
                 for member in others:
                     together.create_task(self._start(member))
-        except* CannotStart as errors:
+        except* (CannotStart, OSError) as errors:
             raise errors.exceptions[0] from None
 
     async def _start(self, member: Member) -> None:
@@ -134,7 +159,7 @@ class Processes:
         )
         assert member.process.stdout is not None  # noqa: S101 - it is a pipe
         line = await member.process.stdout.readline()
-        if not line:
+        if not line.endswith(b"\n"):
             raise CannotStart(member.number, await member.process.wait())
         member.said = json.loads(line)
 
@@ -144,7 +169,7 @@ class Processes:
         pause = _FIRST_PAUSE_SECONDS
         while member.process is not None:
             begun = clock()
-            code = await member.process.wait()
+            code = await self._end_of(member.process, member.number)
             member.said = {}
             if clock() - begun > _STEADY_SECONDS:
                 pause = _FIRST_PAUSE_SECONDS
@@ -158,6 +183,22 @@ class Processes:
                 except (CannotStart, OSError) as error:
                     _log.error("a process cannot start again", process=member.number, error=str(error), again_in=pause)
             _log.info("a process serves again", process=member.number, pid=member.process.pid)
+
+    async def _end_of(self, process: asyncio.subprocess.Process, number: int) -> int:
+        """Wait until a process ends, and kill it if it has hung; gives its exit code."""
+        assert process.stdout is not None  # noqa: S101 - it is a pipe
+        step = self._hung_seconds / _HUNG_STEPS
+        missed = 0
+        while missed < _HUNG_STEPS:
+            try:
+                if not await asyncio.wait_for(process.stdout.readline(), step):
+                    return await process.wait()
+                missed = 0
+            except TimeoutError:
+                missed += 1
+        _log.error("a process has hung, and is killed", process=number, pid=process.pid, seconds=self._hung_seconds)
+        process.kill()
+        return await process.wait()
 
     async def _stop_all(self) -> bool:
         alive = [each.process for each in self.members if each.process is not None and each.process.returncode is None]

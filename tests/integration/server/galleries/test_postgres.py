@@ -130,24 +130,33 @@ def test_a_server_that_cannot_use_its_database_says_so_in_one_line(
         assert "its user lacks a right; docs/scale.md lists those" in why(guest)
 
 
+def close_standard_input(process: subprocess.Popen[str]) -> None:
+    """As the end of the program that started it does."""
+    assert process.stdin is not None
+    process.stdin.close()
+    process.stdin = None
+
+
+@pytest.mark.parametrize("tell", [subprocess.Popen.terminate, close_standard_input])
 def test_a_server_that_is_told_to_stop_while_it_loads_stops_at_once(
-    postgres_server: PostgresServer, schema: str, tmp_path: Path
+    tell: Callable[[subprocess.Popen[str]], None], postgres_server: PostgresServer, schema: str, tmp_path: Path
 ) -> None:
     """It waits for the tables, which another server seems to be changing."""
     flags = (*FLAGS, "--gallery.postgres-schema", schema, "--gallery.database", str(tmp_path / "facet.sqlite3"))
-    command = [sys.executable, "-m", "facet.cli", "serve", "--json", *flags]
+    command = [sys.executable, "-m", "facet.cli", "serve", "--json", "--until-eof", *flags]
     with connected(postgres_server) as connection:
         connection.execute("SELECT pg_advisory_lock(%s, hashtext(%s))", (TABLES_LOCK, schema))
         waiting = "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
         with subprocess.Popen(
             command,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             env={**os.environ, URL: postgres_server.url},
         ) as process:
             until(lambda: connection.execute(waiting).fetchone() is not None, "it does not wait")
-            process.terminate()
+            tell(process)
             said, told = process.communicate(timeout=60)
     assert (process.returncode, said) == (0, "")
     assert "serving" not in told

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
+from wsgiref.types import StartResponse, WSGIEnvironment
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 from pydantic import SecretStr
 
+from facet.server.observability.http_port import HttpPort
 from facet.server.observability.metrics_port import MetricsPort
 from facet.server.observability.readiness import Phase, Readiness
 from facet.server.processes.metrics import ProcessesPort
@@ -85,3 +88,22 @@ def test_a_process_that_does_not_answer_is_left_out() -> None:
         _, text = ask(alone, "/metrics")
     assert 'facet_process_up{process="1"} 0.0\n' in text
     assert 'facet_process_restarts_total{process="1"} 3.0\n' in text
+
+
+def test_processes_are_asked_together() -> None:
+    """So that a probe waits for one that has hung, not for all that have hung one after another."""
+    asked = threading.Barrier(3)
+
+    def answer_when_all_are_asked(_: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
+        asked.wait(SECONDS)
+        start_response("200 OK", [])
+        return [b"ok\n"]
+
+    with ExitStack() as stack:
+        members = []
+        for number in (1, 2, 3):
+            page = HttpPort("127.0.0.1", 0, probes={}, pages={"/readyz": answer_when_all_are_asked})
+            stack.callback(page.close)
+            members.append(Member(number, said={"metrics_address": page.address}))
+        together = stack.enter_context(closing(ProcessesPort(members, "127.0.0.1", 0, None)))
+        assert ask(together, "/readyz") == (200, "ok\n")

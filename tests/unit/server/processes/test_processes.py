@@ -1,0 +1,85 @@
+"""Processes that are started and watched: here small programs that serve nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from facet.server.processes.processes import CannotStart, Processes
+from tests.waiting import until
+
+SERVES = """import sys; print('{"address": "nowhere"}', flush=True); sys.stdin.read()"""
+BEATS = """
+import threading, time
+print('{"address": "nowhere"}', flush=True)
+while True:
+    time.sleep(0.01)
+    print(flush=True)
+"""
+STOP_SECONDS = 30.0
+
+
+def run(program: str, *, count: int = 1, hung_seconds: float = STOP_SECONDS) -> Processes:
+    return Processes(lambda _: (sys.executable, "-c", program), count, STOP_SECONDS, hung_seconds)
+
+
+async def while_they_run(processes: Processes, body: Callable[[], Awaitable[None]]) -> None:
+    """Start processes, do something when all of them serve, and stop them."""
+    told_to_stop, ready = asyncio.Event(), asyncio.Event()
+    running = asyncio.create_task(processes.run(told_to_stop, ready.set, lambda: None))
+    waiting = asyncio.create_task(ready.wait())
+    await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    try:
+        if ready.is_set():
+            await body()
+    finally:
+        told_to_stop.set()
+        waiting.cancel()
+        await running
+
+
+def pid_of(processes: Processes) -> int:
+    (member,) = processes.members
+    assert member.process is not None
+    return member.process.pid
+
+
+def test_a_process_that_has_hung_is_killed_and_started_again() -> None:
+    processes = run(BEATS, hung_seconds=2.0)
+
+    async def body() -> None:
+        first = pid_of(processes)
+        os.kill(first, signal.SIGSTOP)
+        await asyncio.to_thread(until, lambda: processes.members[0].restarts and processes.members[0].said)
+        assert pid_of(processes) != first
+
+    asyncio.run(while_they_run(processes, body))
+    assert processes.members[0].restarts == 1
+
+
+@pytest.mark.parametrize(
+    ("program", "code", "message"),
+    [
+        ("import sys; sys.exit(2)", 2, "process 1 ended with exit code 2 before it served"),
+        ("", 1, "process 1 ended with exit code 0 before it served"),
+        ("import os; print('{', end='', flush=True); os.kill(os.getpid(), 15)", 1, "process 1 was ended by SIGTERM"),
+        ("import os; os.kill(os.getpid(), 9)", 1, "process 1 was ended by SIGKILL before it served: is there enough"),
+    ],
+)
+def test_a_process_that_ends_before_it_serves_is_named(program: str, code: int, message: str) -> None:
+    with pytest.raises(CannotStart, match=message) as caught:
+        asyncio.run(run(program, count=2).run(asyncio.Event(), lambda: None, lambda: None))
+    assert caught.value.code == code
+    assert caught.value.has_said_why == (program != "" and "os.kill" not in program)
+
+
+def test_a_system_without_room_for_a_process_is_an_error_of_the_system() -> None:
+    """The first one starts, the second one cannot."""
+    programs = {1: (sys.executable, "-c", SERVES), 2: ("/nowhere/python",)}
+    with pytest.raises(FileNotFoundError):
+        asyncio.run(Processes(programs.__getitem__, 2, STOP_SECONDS).run(asyncio.Event(), lambda: None, lambda: None))
