@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from facet import Client
     from tests.conftest import Pictures, Serving
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 MANY = 100
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -15,7 +15,7 @@ from facet import Client, NotFound
 if TYPE_CHECKING:
     from tests.conftest import Serve
 
-SCRIPTS = Path(__file__).resolve().parents[3] / "scripts"
+SCRIPTS = Path(__file__).resolve().parents[4] / "scripts"
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 

@@ -16,7 +16,7 @@ import pytest
 if TYPE_CHECKING:
     from facet import Client
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 

@@ -18,7 +18,7 @@ from facet import LARGEST, Client
 if TYPE_CHECKING:
     from tests.conftest import Pictures, Serve
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 
 
 def report(address: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
