@@ -15,7 +15,7 @@ FOREVER = 3600.0
 
 
 async def trickle(pace: Pace) -> None:
-    """A slow peer: it moves a byte again and again."""
+    """Move a byte every 10 ms, as a slow peer does: the pace is measured in real time."""
     while True:
         async with pace.waiting():
             await asyncio.sleep(0.01)

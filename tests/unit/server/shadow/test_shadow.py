@@ -20,7 +20,7 @@ from gallery.migration.shadowing import ModelRoles
 from gallery.records.migrations import ModelVersion
 from gallery.stores.sqlite.sqlite_store import SqliteStore
 from tests.unit.server.monitoring.samples import MATCH, aligned_face
-from tests.waiting import until_in_loop
+from tests.waiting import turns, until_in_loop
 
 OLD = ModelVersion("old-contract", "old", "0" * 64, 32)
 NEW = ModelVersion("new-contract", "new", "f" * 64, 16)
@@ -64,8 +64,7 @@ class Held:
         if chosen is not None and faces:  # without a face there is no search
             chosen(OLD.contract, [aligned_face()] * faces, [MATCH] * faces)
         await answering
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
+        await turns()
         return chosen
 
     async def release(self) -> None:
