@@ -101,6 +101,9 @@ class Enroller:
                 stored = self._store_template(gallery, checked, enrollment, embeddings)
             if not stored.already_enrolled:
                 self._show(gallery, stored, embeddings, is_new=not checked.subject.etag)
+            elif enrollment.consent is not None:  # with which it may expire later
+                with gallery.expiry_lock:
+                    self._registry.note_expiry(gallery, stored.subject)
             # Not before the indexes have it. If that fails, what was stored is read from the store.
             self._registry.note_reached(gallery, hold)
             return replace(stored, unlike=unlike)
@@ -254,8 +257,6 @@ class Enroller:
         subject, template = stored.subject, stored.template
         ids = (subject.subject_id,), (subject.display_name,), (template.template_id,)
         added = {contract: EmbeddedTemplates(*ids, embedding[None]) for contract, embedding in embeddings.items()}
-        policy = gallery.settings.policy
-        expiries = policy.subject_expiry(subject), policy.template_expiry(template)
         # Whoever is removing what has expired by an older list of it must not remove this.
         with gallery.expiry_lock:
             if is_new:
@@ -263,7 +264,7 @@ class Enroller:
                 gallery.forget_subject(subject.subject_id)
             for contract, templates in added.items():
                 gallery.indexes[contract].add(templates)
-            self._registry.note_expiry(gallery, *expiries)
+            self._registry.note_expiry(gallery, subject, template)
         gallery.changes += 1
         gallery.recent.note((subject.subject_id,), added)
 

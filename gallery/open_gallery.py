@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from gallery.coming_expiries import ComingExpiries
 from gallery.errors import ContractMismatch
 from gallery.index.protocol import Index
 from gallery.mismatches import Mismatches
@@ -92,8 +93,7 @@ class OpenGallery:
         known: the contracts of the server's models.
         mismatches: explains what does not fit it.
         fresh_until: when to ask the store again, on the monotonic clock; infinity if only this process writes to it.
-        next_expiry: when something expires next, and has to leave the index; ``None`` for never, or if the store keeps
-            the index.
+        coming: what expires next, and has to leave the indexes; nothing if the store keeps them.
         distinct: the subjects that were told apart; replaced as a whole, like the settings.
         expiries: how often something has left the index because it had expired.
         recent: the latest of these changes.
@@ -116,7 +116,7 @@ class OpenGallery:
     known: Collection[str]
     mismatches: Mismatches
     fresh_until: float
-    next_expiry: datetime | None
+    coming: ComingExpiries
     distinct: DistinctPairs = NO_PAIRS
     expiries: int = 0
     recent: RecentChanges = field(default_factory=RecentChanges)
@@ -141,6 +141,7 @@ class OpenGallery:
         if gone.templates:
             self.recent.note_anything()
         self.recent.note_gone(gone.subject_ids)
+        self.coming.forget(gone.subject_ids)
         self.distinct = self.distinct.without(gone.subject_ids)
         self.on_gone(self.gallery_id, gone.subject_ids)
 
@@ -154,6 +155,7 @@ class OpenGallery:
         for index in self.indexes.values():
             index.remove_subject(subject_id)
         self.recent.note_gone((subject_id,))
+        self.coming.forget((subject_id,))
         self.on_gone(self.gallery_id, (subject_id,))
 
     def index_for(self, contract: str) -> Index:

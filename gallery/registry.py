@@ -8,9 +8,9 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from datetime import datetime
 from types import MappingProxyType
 
+from gallery.coming_expiries import AHEAD, UNKNOWN, ComingExpiries
 from gallery.errors import ContractMismatch, GalleryNotFound, StorageError, StorageUnavailable
 from gallery.index.memory_index import MemoryIndex
 from gallery.index.protocol import Index
@@ -19,11 +19,12 @@ from gallery.open_gallery import OpenGallery, SearchSettings
 from gallery.records.distinct_pairs import DistinctPairs
 from gallery.records.galleries import Gallery
 from gallery.records.migrations import Migration
-from gallery.records.templates import EmbeddedTemplates
+from gallery.records.subjects import Subject
+from gallery.records.templates import EmbeddedTemplates, Template
 from gallery.search_pool import SearchPool
 from gallery.stores.base import Store
 from gallery.stores.feed import FIRST, Hold, Revision
-from gallery.times import Clock, earliest, now
+from gallery.times import Clock, now
 
 REFRESH_SECONDS = 1.0
 """How long a gallery of a store that other processes write to is used before the store is asked again."""
@@ -90,22 +91,23 @@ class GalleryRegistry:
             after = galleries[-1].gallery_id
 
     def find(self, gallery_id: str) -> OpenGallery:
-        """Return an open gallery; asks the store only if other processes write to it, or something has just expired.
+        """Return an open gallery; asks the store only if other processes write to it, or to learn what expires.
 
         Raises:
             GalleryNotFound: it does not exist.
         """
         found = self._find(gallery_id)
-        if found.next_expiry is not None and self.clock() >= found.next_expiry:
-            self.drop_expired(found)
+        self._drop_due(found)
         return found
 
     def drop_expired(self, gallery: OpenGallery, *, anew: bool = False) -> None:
-        """Remove from the index of a gallery what has expired, and find out when something expires next.
+        """Remove from the indexes of a gallery what has expired.
+
+        The store is asked what that is only if it is not known, and then also what expires next.
 
         Args:
             gallery: the gallery.
-            anew: also look for what has expired before ``next_expiry``, because expiries have changed.
+            anew: ask the store, because expiries have changed.
 
         Raises:
             GalleryNotFound: it was deleted.
@@ -114,23 +116,47 @@ class GalleryRegistry:
         if not math.isinf(gallery.fresh_until):
             return  # there is no index, or the store keeps it, which leaves out what has expired
         with gallery.expiry_lock:
-            is_due = anew or (gallery.next_expiry is not None and self.clock() >= gallery.next_expiry)
-            # Read first: what expires between the two is removed now or the next time.
-            next_expiry = self._store.next_expiry(gallery.gallery_id)
-            if is_due and gallery.indexes:
+            moment = self.clock()
+            if not anew and gallery.coming.is_known(moment):
+                gallery.forget(gallery.coming.due(moment))
+                gallery.coming.forget_due(moment)
+            else:
+                # Read first: what expires between the two is removed now or the next time.
+                coming = self._coming(gallery.gallery_id)
                 gallery.forget(self._store.expired(gallery.gallery_id, limit=_ALL))
-                gallery.expiries += 1
-            gallery.next_expiry = next_expiry
+                gallery.coming = coming
+            gallery.expiries += 1
 
-    def note_expiry(self, gallery: OpenGallery, *expiries: datetime | None) -> None:
-        """Note when something expires that was added to a gallery; the caller holds its ``expiry_lock``.
+    def look_ahead(self, gallery: OpenGallery) -> None:
+        """Ask the store what expires next in a gallery, before that must be known.
 
-        Args:
-            gallery: the gallery.
-            expiries: times; ``None`` for never.
+        Raises:
+            GalleryNotFound: it was deleted.
+            StorageError: the store cannot be read.
         """
+        with gallery.expiry_lock:
+            coming = self._coming(gallery.gallery_id)
+            moment = self.clock()
+            if gallery.coming.is_known(moment):
+                # What has expired when it was read is not in what was read.
+                gallery.forget(gallery.coming.due(moment))
+                gallery.coming = coming
+
+    def note_expiry(self, gallery: OpenGallery, subject: Subject, template: Template | None = None) -> None:
+        """Note when a subject expires, and a template that was added to it; the caller holds the ``expiry_lock``."""
         if math.isinf(gallery.fresh_until):
-            gallery.next_expiry = earliest(gallery.next_expiry, *expiries)
+            policy = gallery.settings.policy
+            gallery.coming.note(subject.subject_id, "", policy.subject_expiry(subject))
+            if template is not None:
+                gallery.coming.note(subject.subject_id, template.template_id, policy.template_expiry(template))
+
+    def _drop_due(self, gallery: OpenGallery) -> None:
+        due = gallery.coming.next
+        if due is not None and self.clock() >= due:
+            self.drop_expired(gallery)
+
+    def _coming(self, gallery_id: str) -> ComingExpiries:
+        return ComingExpiries(self._store.expiries_ahead(gallery_id, limit=AHEAD))
 
     def _find(self, gallery_id: str) -> OpenGallery:
         found = self._galleries.get(gallery_id)
@@ -216,8 +242,7 @@ class GalleryRegistry:
     def _check_held(self, gallery: OpenGallery) -> None:
         if not self.is_open(gallery):
             raise GalleryNotFound(gallery.gallery_id)
-        if gallery.next_expiry is not None and self.clock() >= gallery.next_expiry:
-            self.drop_expired(gallery)
+        self._drop_due(gallery)
 
     def known(self, gallery_id: str) -> OpenGallery | None:
         """Return a gallery if it is open; asks no store."""
@@ -245,16 +270,15 @@ class GalleryRegistry:
         if gallery.create_time != opened.create_time:
             raise GalleryNotFound(opened.gallery_id)
         # Before anything is loaded: what expires meanwhile leaves the index when it is next used.
-        next_expiry = self._store.next_expiry(opened.gallery_id)
+        coming = self._coming(opened.gallery_id)
         settings = SearchSettings.of(gallery)
         indexes = {
             contract: self._index(opened, gallery, contract, dimension)
             for contract, dimension in self._dimensions(settings).items()
         }
-        with opened.expiry_lock:
-            opened.next_expiry = next_expiry
         opened.distinct = DistinctPairs(self._store.distinct_pairs(opened.gallery_id))
-        opened.indexes = indexes
+        with opened.expiry_lock:
+            opened.indexes, opened.coming = indexes, coming
         self.show(opened, gallery)
         opened.stored_revision = revision
         opened.changes += 1
@@ -276,7 +300,7 @@ class GalleryRegistry:
         # A filled index has what the gallery was created with; what has changed since then is applied later.
         revision = self._stored_revision(gallery.gallery_id) if filled is None else FIRST
         # What has expired in a filled index leaves it when it is first used.
-        next_expiry = self._store.next_expiry(gallery.gallery_id) if filled is None else self.clock()
+        coming = self._coming(gallery.gallery_id) if filled is None else ComingExpiries(UNKNOWN)
         opened = OpenGallery(
             gallery.gallery_id,
             gallery.create_time,
@@ -285,7 +309,7 @@ class GalleryRegistry:
             self.dimensions,
             self.mismatches,
             math.inf,
-            next_expiry,
+            coming,
             DistinctPairs(self._store.distinct_pairs(gallery.gallery_id)),
             stored_revision=revision,
             on_gone=self._gone,
@@ -312,10 +336,13 @@ class GalleryRegistry:
                     contract: opened.indexes.get(contract) or self._index(opened, gallery, contract, dimension)
                     for contract, dimension in dimensions.items()
                 }
+                has_others = bool(opened.indexes)
                 # A search that began before finds the index of its contract as long as the gallery has it.
                 opened.indexes = dict(opened.indexes) | indexes
                 opened.settings = settings
                 opened.indexes = indexes
+                if has_others:  # what has expired while an index was loaded has only left the others
+                    self.drop_expired(opened, anew=True)
             self.on_shown(gallery.gallery_id, settings)
 
     def add_created(self, gallery: Gallery, filled: Mapping[str, MemoryIndex] | None = None) -> None:

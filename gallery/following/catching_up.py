@@ -10,7 +10,6 @@ from gallery.records.distinct_pairs import DistinctPairs
 from gallery.records.templates import EmbeddedTemplates
 from gallery.registry import GalleryRegistry
 from gallery.stores.feed import ChangeFeed, ChangesForgotten, GalleryChanges
-from gallery.times import earliest
 
 _NONE = EmbeddedTemplates((), (), (), np.empty((0, 0), np.float32))
 
@@ -48,8 +47,9 @@ def _apply(registry: GalleryRegistry, opened: OpenGallery, changes: GalleryChang
                 index.replace_subjects(changes.subject_ids, changes.templates.get(contract, _NONE))
             opened.recent.note_gone(changes.subject_ids)
             opened.recent.note(changes.subject_ids, changes.templates)
-        # The earlier one may be due: what expired then is still in the index.
-        opened.next_expiry = earliest(opened.next_expiry, changes.next_expiry)
+            opened.coming.forget(changes.subject_ids)
+            for expiry in changes.expiries:
+                opened.coming.note(expiry.subject_id, expiry.template_id, expiry.time)
     if changes.distinct is not None:
         opened.distinct = DistinctPairs(changes.distinct)
     if changes.gallery is not None:

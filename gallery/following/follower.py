@@ -139,6 +139,8 @@ class Follower:
     def _follow(self, gallery_id: str, stored: GalleryRevision) -> bool:
         """Bring a gallery up to date, unless this server is changing it: whoever does has caught up first."""
         opened = self._registry.find(gallery_id)
+        if opened.coming.is_low:
+            self._registry.look_ahead(opened)
         if opened.stored_revision == stored.revision:
             return True
         if not opened.change_lock.acquire(blocking=False):

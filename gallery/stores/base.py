@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gallery.index.protocol import Index
 from gallery.records.distinct_pairs import Pair
-from gallery.records.expired import Expired, PolicyEffect
+from gallery.records.expired import Expired, ExpiriesAhead, PolicyEffect
 from gallery.records.galleries import Gallery, GalleryChange
 from gallery.records.policies import GalleryPolicy
 from gallery.records.subjects import Subject, SubjectChange
@@ -327,10 +327,10 @@ class Store(Protocol):
     def has_terms(self, gallery_id: str) -> bool:
         """Tell whether any subject has a consent, or any subject or template a time at which it expires."""
 
-    def next_expiry(self, gallery_id: str) -> datetime | None:
-        """Return when the next subject or template of a gallery expires, of those that have not expired.
+    def expiries_ahead(self, gallery_id: str, *, limit: int) -> ExpiriesAhead:
+        """Return what expires next in a gallery, of what has not expired: a few times ``limit`` at most.
 
-        ``None`` if nothing does, or if the store keeps its own index, which leaves out what has expired.
+        Nothing if the store keeps its own index, which leaves out what has expired.
         """
 
     def expired(self, gallery_id: str, *, limit: int) -> Expired:

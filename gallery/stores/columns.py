@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,11 +14,12 @@ from gallery.records import calibration_json, migration_json
 from gallery.records.calibration_json import InvalidCalibration
 from gallery.records.calibrations import Calibration
 from gallery.records.consents import Consent, ConsentBasis
+from gallery.records.expired import ExpiriesAhead, Expiry
 from gallery.records.migration_json import InvalidMigration
 from gallery.records.migrations import Migration
 from gallery.records.policies import GalleryPolicy
 from gallery.records.thresholds import ThresholdSource
-from gallery.times import from_microseconds, microseconds_of, to_microseconds
+from gallery.times import LATEST, earliest, from_microseconds, microseconds_of, to_microseconds
 
 
 class BadRow(Exception):
@@ -112,6 +113,23 @@ def expiry_of(microseconds: int | None) -> datetime | None:
         BadRow: it is not as it was written.
     """
     return None if microseconds is None else time_of(microseconds)
+
+
+def expiries_of(rows: Iterable[tuple[int | None, str, str]]) -> list[Expiry]:
+    """Convert rows of a time, a subject id and a template id; those that never expire are left out."""
+    last = to_microseconds(LATEST)
+    return [
+        Expiry(from_microseconds(min(microseconds, last)), subject_id, template_id)
+        for microseconds, subject_id, template_id in rows
+        if microseconds is not None
+    ]
+
+
+def expiries_ahead(pages: Iterable[Sequence[tuple[int, str, str]]], *, limit: int) -> ExpiriesAhead:
+    """Convert pages of at most ``limit`` such rows, each of which is sorted and may go on."""
+    found = [expiries_of(page) for page in pages]
+    until = earliest(*(page[-1].time for page in found if len(page) == limit))
+    return ExpiriesAhead([each for page in found for each in page], until)
 
 
 def retention_of(microseconds: int | None) -> timedelta | None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from gallery.records.distinct_pairs import Pair
+from gallery.records.expired import Expiry
 from gallery.records.galleries import Gallery
 from gallery.records.templates import EmbeddedTemplates
 
@@ -52,7 +53,7 @@ class GalleryChanges:
         revision: the gallery's revision at that moment.
         gallery: the gallery; ``None`` if it has not changed itself.
         distinct: the pairs of subjects that were told apart; ``None`` likewise.
-        next_expiry: when the next subject or template expires; ``None`` for never.
+        expiries: when the subjects that have changed, and their templates, expire; those that do not are left out.
         subject_ids: the subjects that have changed, among them those that are gone.
         living: those of them that are there.
         templates: all templates of these subjects, by embedding contract.
@@ -62,7 +63,7 @@ class GalleryChanges:
     revision: Revision
     gallery: Gallery | None
     distinct: frozenset[Pair] | None
-    next_expiry: datetime | None
+    expiries: Sequence[Expiry]
     subject_ids: frozenset[str]
     living: frozenset[str]
     templates: Mapping[str, EmbeddedTemplates]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from gallery.errors import ExpiryNotStored, SubjectNotFound
 from gallery.etags import check_etag
 from gallery.records.distinct_pairs import Pair, ordered
-from gallery.records.expired import Expired, PolicyEffect
+from gallery.records.expired import NOTHING_AHEAD, Expired, ExpiriesAhead, PolicyEffect
 from gallery.records.galleries import Gallery, GalleryChange
 from gallery.records.policies import NO_POLICY, GalleryPolicy
 from gallery.records.subjects import Subject, SubjectChange
@@ -353,8 +353,9 @@ class MilvusStore:
         """See :meth:`gallery.stores.base.Store.has_terms`."""
         return self._expired.has_terms(self.locator.find(gallery_id))
 
-    def next_expiry(self, gallery_id: str) -> None:
-        """Return ``None``: every search leaves out what has expired."""
+    def expiries_ahead(self, gallery_id: str, *, limit: int) -> ExpiriesAhead:  # noqa: ARG002
+        """Return nothing: every search leaves out what has expired."""
+        return NOTHING_AHEAD
 
     def expired(self, gallery_id: str, *, limit: int) -> Expired:
         """See :meth:`gallery.stores.base.Store.expired`."""

@@ -5,14 +5,13 @@ Queries with these conditions take the time now as their parameter ``now``, in m
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Collection
 
-from gallery.records.expired import Expired, PolicyEffect
+from gallery.records.expired import Expired, ExpiriesAhead, PolicyEffect
 from gallery.records.policies import GalleryPolicy
-from gallery.stores.columns import policy_columns
+from gallery.stores.columns import expiries_ahead, policy_columns
 from gallery.stores.postgres.connection.database import Connection, Cursor
 from gallery.stores.postgres.notes import note_change
-from gallery.times import LATEST, from_microseconds, to_microseconds
 
 _SUBJECT_SINCE = "GREATEST(subjects.create_time, COALESCE(subjects.consent_time, subjects.create_time))"
 """When the age of a subject begins. The index subjects_by_age has the same expression."""
@@ -87,19 +86,33 @@ _WITHOUT_CONSENT = f"""
     SELECT COUNT(*) FROM galleries JOIN subjects ON subjects.gallery_key = galleries.key
     WHERE galleries.key = %(gallery)s AND consent_basis = '' AND {LIVING_SUBJECT}
 """  # noqa: S608
-_NEXT = f"""
-    SELECT LEAST(
-        (SELECT MIN(expire_time) FROM subjects WHERE gallery_key = galleries.key AND expire_time > %(now)s),
-        (SELECT MIN(expire_time) FROM templates WHERE gallery_key = galleries.key AND expire_time > %(now)s),
-        CASE WHEN subject_retention IS NOT NULL THEN subject_retention + (
-            SELECT MIN({_SUBJECT_SINCE}) FROM subjects
-            WHERE gallery_key = galleries.key AND {_SUBJECT_SINCE} > %(now)s - galleries.subject_retention
-        ) END,
-        CASE WHEN template_retention IS NOT NULL THEN template_retention + (
-            SELECT MIN(create_time) FROM templates
-            WHERE gallery_key = galleries.key AND create_time > %(now)s - galleries.template_retention
-        ) END
-    ) FROM galleries WHERE key = %(gallery)s
+_SUBJECT_RETENTION, _TEMPLATE_RETENTION = (
+    f"(SELECT {column} FROM galleries WHERE key = %(gallery)s)"  # noqa: S608
+    for column in ("subject_retention", "template_retention")
+)
+# Each is in the order of an index, and ends after the first rows.
+_AHEAD = (
+    """SELECT expire_time, subject_id, '' FROM subjects
+    WHERE gallery_key = %(gallery)s AND expire_time > %(now)s ORDER BY expire_time LIMIT %(limit)s""",
+    f"""SELECT {_SUBJECT_SINCE} + {_SUBJECT_RETENTION}, subject_id, '' FROM subjects
+    WHERE gallery_key = %(gallery)s AND {_SUBJECT_SINCE} > %(now)s - {_SUBJECT_RETENTION}
+    ORDER BY {_SUBJECT_SINCE} LIMIT %(limit)s""",  # noqa: S608
+    """SELECT templates.expire_time, subject_id, template_id
+    FROM templates JOIN subjects ON subjects.key = subject_key
+    WHERE templates.gallery_key = %(gallery)s AND templates.expire_time > %(now)s
+    ORDER BY templates.expire_time LIMIT %(limit)s""",
+    f"""SELECT templates.create_time + {_TEMPLATE_RETENTION}, subject_id, template_id
+    FROM templates JOIN subjects ON subjects.key = subject_key
+    WHERE templates.gallery_key = %(gallery)s AND templates.create_time > %(now)s - {_TEMPLATE_RETENTION}
+    ORDER BY templates.create_time LIMIT %(limit)s""",  # noqa: S608
+)
+_OF_SUBJECTS = f"""
+    SELECT LEAST(subjects.expire_time, {_SUBJECT_SINCE} + {_SUBJECT_RETENTION}), subject_id, '' FROM subjects
+    WHERE gallery_key = %(gallery)s AND subject_id = ANY(%(subjects)s)
+    UNION ALL
+    SELECT LEAST(templates.expire_time, templates.create_time + {_TEMPLATE_RETENTION}), subject_id, template_id
+    FROM subjects JOIN templates ON subject_key = subjects.key
+    WHERE subjects.gallery_key = %(gallery)s AND subject_id = ANY(%(subjects)s)
 """  # noqa: S608
 _DELETE_TEMPLATES = "DELETE FROM templates WHERE gallery_key = %s AND template_id = ANY(%s)"
 _DELETE_TEMPLATES_OF_SUBJECTS = """
@@ -109,22 +122,20 @@ _DELETE_TEMPLATES_OF_SUBJECTS = """
 _DELETE_SUBJECTS = "DELETE FROM subjects WHERE gallery_key = %s AND subject_id = ANY(%s)"
 
 
-def next_expiry(connection: Connection, gallery_key: int, now: int) -> datetime | None:
-    """Return when something of a gallery expires next that has not expired; ``None`` for never."""
-    return next_expiry_of(ask_for_next_expiry(connection, gallery_key, now))
+def find_ahead(connection: Connection, gallery_key: int, now: int, *, limit: int) -> ExpiriesAhead:
+    """Return what expires next in a gallery; see :meth:`gallery.stores.base.Store.expiries_ahead`."""
+    wanted = {"gallery": gallery_key, "now": now, "limit": limit}
+    with connection.pipeline():
+        asked = [connection.execute(query.encode(), wanted) for query in _AHEAD]
+    return expiries_ahead([each.fetchall() for each in asked], limit=limit)
 
 
-def ask_for_next_expiry(connection: Connection, gallery_key: int, now: int) -> Cursor:
-    """Ask for what :func:`next_expiry_of` returns; may be part of a pipeline."""
-    return connection.execute(_NEXT.encode(), {"gallery": gallery_key, "now": now})
+def ask_for_expiries(connection: Connection, gallery_key: int, subject_ids: Collection[str]) -> Cursor:
+    """Ask when subjects and their templates expire, rows of :func:`gallery.stores.columns.expiries_of`.
 
-
-def next_expiry_of(asked: Cursor) -> datetime | None:
-    """Return the answer to :func:`ask_for_next_expiry`."""
-    row = asked.fetchone()
-    if row is None or row[0] is None:
-        return None
-    return from_microseconds(min(row[0], to_microseconds(LATEST)))
+    It may be part of a pipeline.
+    """
+    return connection.execute(_OF_SUBJECTS.encode(), {"gallery": gallery_key, "subjects": list(subject_ids)})
 
 
 def find_expired(connection: Connection, gallery_key: int, now: int, *, limit: int) -> Expired:

@@ -12,10 +12,11 @@ import psycopg
 
 from gallery.errors import GalleryNotFound
 from gallery.records.templates import EmbeddedTemplates
+from gallery.stores.columns import expiries_of
 from gallery.stores.feed import FIRST, ChangesForgotten, GalleryChanges, GalleryRevision, Hold, Revision
 from gallery.stores.postgres.connection.database import Connection, Cursor, PostgresDatabase
 from gallery.stores.postgres.corrections.distinct_pairs import read_pairs
-from gallery.stores.postgres.expiry import ask_for_next_expiry, next_expiry_of
+from gallery.stores.postgres.expiry import ask_for_expiries
 from gallery.stores.postgres.keys import LOCK, gallery_key_of
 from gallery.stores.postgres.notes import GALLERY_ITSELF, LATEST
 from gallery.stores.postgres.rows import embedded_of, find_gallery
@@ -107,7 +108,7 @@ class PostgresFeed:
             contracts = {own: own_key} if other is None else {own: own_key, other: other_key}
             with connection.pipeline():
                 alive = ask_for_living(connection, key, subject_ids, now)
-                expiry = ask_for_next_expiry(connection, key, now)
+                expiries = ask_for_expiries(connection, key, subject_ids)
                 embedded = {
                     contract: ask_for_embedded(connection, key, subject_ids, contract_key, now)
                     for contract, contract_key in contracts.items()
@@ -119,7 +120,7 @@ class PostgresFeed:
                 revision,
                 find_gallery(connection, gallery_id, now) if is_changed else None,
                 read_pairs(connection, key, now) if is_changed or subject_ids - living else None,
-                next_expiry_of(expiry),
+                expiries_of(expiries),
                 subject_ids,
                 living,
                 {contract: embedded_of(rows.fetchall()) for contract, rows in embedded.items()},

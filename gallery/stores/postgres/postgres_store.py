@@ -19,7 +19,7 @@ from gallery.errors import (
 )
 from gallery.etags import check_etag
 from gallery.records.distinct_pairs import Pair
-from gallery.records.expired import Expired, PolicyEffect
+from gallery.records.expired import Expired, ExpiriesAhead, PolicyEffect
 from gallery.records.galleries import Gallery, GalleryChange
 from gallery.records.policies import GalleryPolicy
 from gallery.records.subjects import Subject, SubjectChange
@@ -31,7 +31,7 @@ from gallery.stores.postgres.connection.database import PostgresDatabase
 from gallery.stores.postgres.corrections.change_log import PostgresChangeLog
 from gallery.stores.postgres.corrections.distinct_pairs import delete_pairs, read_pairs, tell_apart
 from gallery.stores.postgres.enrolling import add_template, enrollment_state
-from gallery.stores.postgres.expiry import delete_expired, effect_of, find_expired, has_terms, next_expiry
+from gallery.stores.postgres.expiry import delete_expired, effect_of, find_ahead, find_expired, has_terms
 from gallery.stores.postgres.feed import PostgresFeed
 from gallery.stores.postgres.inserts import (
     hide_gallery,
@@ -342,10 +342,10 @@ class PostgresStore:
         with self.database.reading() as connection:
             return has_terms(connection, gallery_key_of(connection, gallery_id))
 
-    def next_expiry(self, gallery_id: str) -> datetime | None:
-        """See :meth:`gallery.stores.base.Store.next_expiry`."""
+    def expiries_ahead(self, gallery_id: str, *, limit: int) -> ExpiriesAhead:
+        """See :meth:`gallery.stores.base.Store.expiries_ahead`."""
         with self.database.reading() as connection:
-            return next_expiry(connection, gallery_key_of(connection, gallery_id), self._now())
+            return find_ahead(connection, gallery_key_of(connection, gallery_id), self._now(), limit=limit)
 
     def expired(self, gallery_id: str, *, limit: int) -> Expired:
         """See :meth:`gallery.stores.base.Store.expired`."""

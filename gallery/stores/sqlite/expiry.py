@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from datetime import datetime
 
-from gallery.records.expired import Expired, PolicyEffect
+from gallery.records.expired import Expired, ExpiriesAhead, PolicyEffect
 from gallery.records.policies import GalleryPolicy
-from gallery.stores.columns import policy_columns
+from gallery.stores.columns import expiries_ahead, policy_columns
 from gallery.stores.sqlite.inserts import add_to_counts
-from gallery.times import LATEST, Clock, from_microseconds, to_microseconds
+from gallery.times import Clock, to_microseconds
 
 _NOW_FUNCTION = "facet_now"
 _NOW = f"(SELECT {_NOW_FUNCTION}())"
@@ -77,17 +76,22 @@ _SUBJECT_RETENTION, _TEMPLATE_RETENTION = (
     f"(SELECT {column} FROM galleries WHERE key = :key)"  # noqa: S608
     for column in ("subject_retention", "template_retention")
 )
-_NEXT = f"""
-    SELECT MIN(expiry) FROM (
-        SELECT MIN(expire_time) AS expiry FROM subjects WHERE gallery_key = :key AND expire_time > {_NOW}
-        UNION ALL SELECT MIN(expire_time) FROM templates WHERE gallery_key = :key AND expire_time > {_NOW}
-        UNION ALL SELECT MIN({_SUBJECT_SINCE}) + {_SUBJECT_RETENTION} FROM subjects
-            WHERE gallery_key = :key AND {_SUBJECT_SINCE} > {_NOW} - {_SUBJECT_RETENTION}
-        UNION ALL SELECT MIN(create_time) + {_TEMPLATE_RETENTION} FROM templates
-            WHERE gallery_key = :key AND create_time > {_NOW} - {_TEMPLATE_RETENTION}
-    )
-"""  # noqa: S608
-
+# Each is in the order of an index, and ends after the first rows.
+_AHEAD = (
+    f"""SELECT expire_time, subject_id, '' FROM subjects
+    WHERE gallery_key = :key AND expire_time > {_NOW} ORDER BY expire_time LIMIT :limit""",  # noqa: S608
+    f"""SELECT {_SUBJECT_SINCE} + {_SUBJECT_RETENTION}, subject_id, '' FROM subjects
+    WHERE gallery_key = :key AND {_SUBJECT_SINCE} > {_NOW} - {_SUBJECT_RETENTION}
+    ORDER BY {_SUBJECT_SINCE} LIMIT :limit""",  # noqa: S608
+    f"""SELECT templates.expire_time, subject_id, template_id
+    FROM templates CROSS JOIN subjects ON subjects.key = subject_key
+    WHERE templates.gallery_key = :key AND templates.expire_time > {_NOW}
+    ORDER BY templates.expire_time LIMIT :limit""",  # noqa: S608
+    f"""SELECT templates.create_time + {_TEMPLATE_RETENTION}, subject_id, template_id
+    FROM templates CROSS JOIN subjects ON subjects.key = subject_key
+    WHERE templates.gallery_key = :key AND templates.create_time > {_NOW} - {_TEMPLATE_RETENTION}
+    ORDER BY templates.create_time LIMIT :limit""",  # noqa: S608
+)
 
 _DELETE_TEMPLATE = "DELETE FROM templates WHERE gallery_key = ? AND template_id = ?"
 _DELETE_TEMPLATES = """
@@ -101,10 +105,10 @@ def set_clock(connection: sqlite3.Connection, clock: Clock) -> None:
     connection.create_function(_NOW_FUNCTION, 0, lambda: to_microseconds(clock()))
 
 
-def next_expiry(connection: sqlite3.Connection, gallery_key: int) -> datetime | None:
-    """Return when something of a gallery expires next that has not expired; ``None`` for never."""
-    (microseconds,) = connection.execute(_NEXT, {"key": gallery_key}).fetchone()
-    return None if microseconds is None else from_microseconds(min(microseconds, to_microseconds(LATEST)))
+def find_ahead(connection: sqlite3.Connection, gallery_key: int, *, limit: int) -> ExpiriesAhead:
+    """Return what expires next in a gallery; see :meth:`gallery.stores.base.Store.expiries_ahead`."""
+    wanted = {"key": gallery_key, "limit": limit}
+    return expiries_ahead([connection.execute(query, wanted).fetchall() for query in _AHEAD], limit=limit)
 
 
 def find_expired(connection: sqlite3.Connection, gallery_key: int, *, limit: int) -> Expired:

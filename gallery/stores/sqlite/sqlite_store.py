@@ -27,7 +27,7 @@ from gallery.etags import check_etag
 from gallery.log import SILENT, Log
 from gallery.records.distinct_pairs import Pair
 from gallery.records.erasures import KEEP_ERASURES, ErasureCause
-from gallery.records.expired import Expired, PolicyEffect
+from gallery.records.expired import Expired, ExpiriesAhead, PolicyEffect
 from gallery.records.galleries import Gallery, GalleryChange
 from gallery.records.policies import GalleryPolicy
 from gallery.records.subjects import Subject, SubjectChange
@@ -42,10 +42,10 @@ from gallery.stores.sqlite.erasure_records.ledger import ErasureLedger
 from gallery.stores.sqlite.expiry import (
     delete_expired,
     effect_of,
+    find_ahead,
     find_expired,
     has_terms,
     is_expired,
-    next_expiry,
     set_clock,
 )
 from gallery.stores.sqlite.file.database import SqliteDatabase
@@ -394,10 +394,10 @@ class SqliteStore:
         with self._reading() as connection:
             return has_terms(connection, gallery_key_of(connection, gallery_id))
 
-    def next_expiry(self, gallery_id: str) -> datetime | None:
-        """See :meth:`gallery.stores.base.Store.next_expiry`."""
+    def expiries_ahead(self, gallery_id: str, *, limit: int) -> ExpiriesAhead:
+        """See :meth:`gallery.stores.base.Store.expiries_ahead`."""
         with self._reading() as connection:
-            return next_expiry(connection, gallery_key_of(connection, gallery_id))
+            return find_ahead(connection, gallery_key_of(connection, gallery_id), limit=limit)
 
     def expired(self, gallery_id: str, *, limit: int) -> Expired:
         """See :meth:`gallery.stores.base.Store.expired`."""

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gallery.errors import ConsentRequired, SubjectNotFound, SubjectsWithoutConsent
 from gallery.galleries import Galleries
+from gallery.index.memory_index import MemoryIndex
 from gallery.records.consents import Consent, ConsentBasis
 from gallery.records.enrollments import Enrollment
 from gallery.records.expired import Expired
@@ -18,10 +22,15 @@ from gallery.records.galleries import GalleryChange
 from gallery.records.identifications import Decision
 from gallery.records.policies import GalleryPolicy
 from gallery.records.subjects import SubjectChange
+from gallery.stores.base import EnrollmentState
+from gallery.stores.sqlite.sqlite_store import SqliteStore
 from tests.unit.gallery.samples import axis, face, opened
+from tests.waiting import PATIENCE, until
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
+MOMENT = 0.2
+"""Seconds in which an enrolment that does not wait ends."""
 
 
 class SetClock:
@@ -174,6 +183,44 @@ def test_the_id_of_an_expired_subject_is_free_for_somebody_else(galleries: Galle
     assert galleries.search("g", axis(0)[None], top_k=5)[0].templates_compared == 1
     galleries.retention.erase()
     assert found(galleries, 0) == "ann"
+
+
+def test_who_is_enrolled_anew_while_the_expiry_is_carried_out_stays_in_the_index(
+    galleries: Galleries, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The enrolment begins before the expiry, and ends between finding out who has expired and removing that."""
+    galleries.enroll("g", "ann", expiring(face(axis(0)), DAY))
+    expires, removes, enrolls = threading.Event(), threading.Event(), threading.Event()
+    remove, state = MemoryIndex.remove, SqliteStore.enrollment_state
+
+    def wait_and_remove(index: MemoryIndex, expired: Expired) -> None:
+        removes.set()
+        enrolls.wait(PATIENCE)
+        remove(index, expired)
+
+    def wait_and_read(*args: Any, **kwargs: Any) -> EnrollmentState:
+        expires.set()
+        removes.wait(PATIENCE)
+        return state(*args, **kwargs)
+
+    monkeypatch.setattr(MemoryIndex, "remove", wait_and_remove)
+    monkeypatch.setattr(SqliteStore, "enrollment_state", wait_and_read)
+    with ThreadPoolExecutor(2) as pool:
+        enrolled = pool.submit(galleries.enroll, "g", "ann", face(axis(1)))
+        expires.wait(PATIENCE)
+        clock.time = START + DAY
+        searched = pool.submit(found, galleries, 0)
+        until(lambda: stored(galleries) == 1, "she is not stored")
+        # She is in the index a moment later, unless the enrolment waits for whoever removes what has expired.
+        wait([enrolled], timeout=MOMENT)
+        enrolls.set()
+        assert not searched.result()
+        enrolled.result()
+    assert found(galleries, 1) == "ann"
+
+
+def stored(galleries: Galleries) -> int:
+    return len(galleries._store.embedded_templates("g", after="", limit=9))
 
 
 def test_the_retention_erases_what_has_expired_and_says_what(galleries: Galleries, clock: SetClock) -> None:

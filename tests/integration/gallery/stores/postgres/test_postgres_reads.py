@@ -78,7 +78,7 @@ def test_a_statement_reads_its_own_rows_without_statistics(store: PostgresStore,
                 lambda: expiry.find_expired(connection, key, moment, limit=5).subject_ids,
                 0,
             ),
-            "next expiry": (lambda: [expiry.next_expiry(connection, key, moment)], 1),
+            "ahead": (lambda: expiry.find_ahead(connection, key, moment, limit=5).expiries, 10),
         }
         read: dict[str, int] = {}
         for name, (ask, found) in asked.items():
