@@ -19,8 +19,8 @@ from detector.heads import Candidates
 from detector.metadata import read_metadata
 from detector.yolo import PIXELS, YoloDetector
 from facet.runtime.extras import install_command
+from facet.runtime.inference.session import OnnxSession
 from facet.runtime.models import AGPL, ModelOrigin, record_models, sha256_of
-from facet.runtime.session import OnnxSession
 
 TASKS = ("detect", "pose")
 CHECKPOINTS = (".pt",)

@@ -14,8 +14,8 @@ from detector.heads import Candidates, EndToEndHead
 from detector.letterbox import Letterbox, fit
 from detector.metadata import read_metadata
 from detector.nms import suppress
+from facet.runtime.inference.session import Normalization, Session
 from facet.runtime.models import UnsupportedModel
-from facet.runtime.session import Normalization, Session
 
 FACE_CLASS = "face"
 FACE_LANDMARKS = 5

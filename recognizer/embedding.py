@@ -9,9 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from facet.runtime.inference.session import InferenceFailed, Normalization, Session
 from facet.runtime.models import ModelFile, UnsupportedModel, read_model
 from facet.runtime.onnx_nodes import node_names
-from facet.runtime.session import InferenceFailed, Normalization, Session
 from recognizer import alignment
 
 PREPROCESSING = "insightface-arcface-bgr2rgb/1"

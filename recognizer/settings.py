@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from facet.runtime.inference_slots import Preset
-from facet.runtime.providers import CPU_PROVIDER
-from facet.runtime.sessions import RuntimeName
+from facet.runtime.inference.providers import CPU_PROVIDER
+from facet.runtime.inference.sessions import RuntimeName
+from facet.runtime.inference.slots import Preset
 from recognizer.detection.finder import FinderSettings
 
 
@@ -25,7 +25,7 @@ class ModelSettings:
         embedding: InsightFace recognition model.
         embedding_next: a second recognition model, or ``None`` for none.
         folder: folder of fetched models.
-        runtime: see :func:`facet.runtime.sessions.open_session`.
+        runtime: see :func:`facet.runtime.inference.sessions.open_session`.
         precision: of OpenVINO. ``"auto"`` is bf16 for packaged models, whose drift is measured, and fp32 for others.
         providers: ONNX Runtime execution providers, in order of preference.
         preset: ``"latency"`` runs one inference at a time on all cores, ``"throughput"`` one on each core.

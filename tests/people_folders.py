@@ -7,8 +7,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from facet.runtime.inference.session import OnnxSession
 from facet.runtime.models import find_model
-from facet.runtime.session import OnnxSession
 from recognizer.detection.scrfd import ScrfdDetector
 from recognizer.models.adding.reference_faces import reference_pictures
 

@@ -17,12 +17,12 @@ from detector.yolo import Detections, YoloDetector
 from facet.benchmarks.serving.pictures import evenly_chosen, samples
 from facet.evaluation.detection.matching import iou_matrix
 from facet.runtime.cores import usable_cores
-from facet.runtime.inference_slots import InferenceSlots
+from facet.runtime.inference.session import OnnxSession, Precision, Session
+from facet.runtime.inference.sessions import open_session
+from facet.runtime.inference.slots import InferenceSlots
 from facet.runtime.models import ModelError, ModelFile, find_model
 from facet.runtime.pictures import PictureError, decode
 from facet.runtime.process import configure_for_models
-from facet.runtime.session import OnnxSession, Precision, Session
-from facet.runtime.sessions import open_session
 from facet.terminal import console
 from facet.terminal.console import AsJson
 from facet.terminal.pictures.files import find_pictures

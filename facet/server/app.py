@@ -13,7 +13,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from facet.runtime.cores import usable_cores
-from facet.runtime.inference_slots import Preset
+from facet.runtime.inference.slots import Preset
 from facet.server.access.access import Access
 from facet.server.access.exposure import check_exposure
 from facet.server.access.limits import CallerLimits

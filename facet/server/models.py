@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import structlog
 
-from facet.runtime.providers import CPU_PROVIDER, short, why_idle
+from facet.runtime.inference.providers import CPU_PROVIDER, short, why_idle
 from facet.server.config import NONE, Config
 from recognizer.detection.finder import FinderSettings
 from recognizer.models.loading import LoadedModel, load_models

@@ -14,9 +14,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facet.runtime.inference.session import Normalization, Session
 from facet.runtime.models import UnsupportedModel
 from facet.runtime.resampling import resized
-from facet.runtime.session import Normalization, Session
 from recognizer.faces import Faces
 
 STRIDES = (8, 16, 32)

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from detector.yolo import YoloDetector
 from facet.runtime.cores import usable_cores
-from facet.runtime.inference_slots import InferenceSlots
+from facet.runtime.inference.session import Precision, Session
+from facet.runtime.inference.sessions import open_session
+from facet.runtime.inference.slots import InferenceSlots
 from facet.runtime.models import ModelError, ModelFile, UnsupportedModel, find_model, is_packaged
-from facet.runtime.session import Precision, Session
-from facet.runtime.sessions import open_session
 from recognizer.detection.finder import FaceFinder
 from recognizer.detection.scrfd import ScrfdDetector
 from recognizer.detection.yolo_faces import YoloFaceFinder

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import requests
 
+from facet.runtime.inference.session import OnnxSession
 from facet.runtime.models import INSIGHTFACE, ModelError, ModelFile, ModelOrigin, sha256_of, write_models
-from facet.runtime.session import OnnxSession
 from recognizer.detection.scrfd import ScrfdDetector
 from recognizer.embedding import Embedder
 

@@ -60,7 +60,7 @@ def measure(seconds: float, cores: int) -> Roofline:
     numpy_ms = median_ms(partial(np.matmul, left, right, out=out), seconds)
     products: dict[str, float | None] = {FP32: None, BF16: None}
     if importlib.util.find_spec("openvino") is not None:
-        from facet.runtime.openvino_session import computes_bf16
+        from facet.runtime.inference.openvino_session import computes_bf16
 
         for precision in (FP32, BF16) if computes_bf16() else (FP32,):
             product = partial(_openvino_product(right, precision, cores), left)

@@ -20,10 +20,10 @@ from facet.benchmarks.timing import median_ms, per_second
 from facet.evaluation.report.provenance import processor
 from facet.runtime.cores import usable_cores
 from facet.runtime.extras import install_command
-from facet.runtime.inference_slots import InferenceSlots
+from facet.runtime.inference.session import Normalization, Session
+from facet.runtime.inference.sessions import open_session
+from facet.runtime.inference.slots import InferenceSlots
 from facet.runtime.models import ModelError, find_model
-from facet.runtime.session import Normalization, Session
-from facet.runtime.sessions import open_session
 from facet.server.config import ModelsConfig
 from facet.terminal import console
 from facet.terminal.console import AsJson
@@ -200,7 +200,7 @@ def _openers() -> Iterator[Callable[..., Session]]:
     yield partial(open_session, runtime="onnxruntime")
     if importlib.util.find_spec("openvino") is None:
         return
-    from facet.runtime.openvino_session import computes_bf16
+    from facet.runtime.inference.openvino_session import computes_bf16
 
     yield partial(open_session, runtime="openvino", precision="fp32")
     if computes_bf16():

@@ -11,7 +11,7 @@ import structlog
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from facet.runtime.session import InferenceFailed
+from facet.runtime.inference.session import InferenceFailed
 from facet.server.migrations.crop_embedding import CropEmbedder, Stopping
 from facet.server.migrations.gallery_migration import Embed, GalleryMigration
 from gallery.errors import GalleryNotFound, StorageError, WorkUnderWay

@@ -14,8 +14,8 @@ from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, ResourceInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
+from facet.runtime.inference.session import InferenceFailed
 from facet.runtime.pictures import PictureError
-from facet.runtime.session import InferenceFailed
 from facet.server.errors import InvalidField, OutOfResources, ServerError
 from gallery.errors import GalleryError
 from recognizer.errors import RecognizerError

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from detector.yolo import YoloDetector
 from facet.runtime.cores import usable_cores
-from facet.runtime.inference_slots import InferenceSlots
+from facet.runtime.inference.session import InferenceFailed, OnnxSession
+from facet.runtime.inference.slots import InferenceSlots
 from facet.runtime.models import (
     INSIGHTFACE,
     UNKNOWN,
@@ -25,7 +26,6 @@ from facet.runtime.models import (
     sha256_of,
     write_models,
 )
-from facet.runtime.session import InferenceFailed, OnnxSession
 from recognizer.detection.scrfd import ScrfdDetector
 from recognizer.models.adding.choice import Choice
 from recognizer.models.adding.detectors import read_detector

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facet.runtime.cores import usable_cores
-from facet.runtime.inference_slots import InferenceSlots
+from facet.runtime.inference.session import InferenceFailed, OnnxSession, Session
+from facet.runtime.inference.sessions import open_session
+from facet.runtime.inference.slots import InferenceSlots
 from facet.runtime.models import UnsupportedModel
-from facet.runtime.session import InferenceFailed, OnnxSession, Session
-from facet.runtime.sessions import open_session
 from recognizer.detection.finder import FinderSettings, frames
 from recognizer.detection.scrfd import ScrfdDetector
 from recognizer.faces import Faces

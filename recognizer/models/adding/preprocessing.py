@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facet.runtime.inference.session import Session
 from facet.runtime.models import UnsupportedModel
-from facet.runtime.session import Session
 from recognizer.alignment import CROP_SIZE
 
 Channels = Literal["rgb", "bgr"]

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facet.runtime.cores import usable_cores
-from facet.runtime.inference_slots import InferenceSlots
+from facet.runtime.inference.session import InferenceFailed, OnnxSession, Session
+from facet.runtime.inference.sessions import open_session
+from facet.runtime.inference.slots import InferenceSlots
 from facet.runtime.models import ModelFile, UnsupportedModel, sha256_of
-from facet.runtime.session import InferenceFailed, OnnxSession, Session
-from facet.runtime.sessions import open_session
 from recognizer.embedding import BATCHES, Embedder, input_normalization
 from recognizer.models.adding.choice import NEAR, Choice, choose
 from recognizer.models.adding.graphs import taking_aligned_faces

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from facet.runtime.inference.session import OnnxSession
 from facet.runtime.models import find_model, packaged_path
-from facet.runtime.session import OnnxSession
 from recognizer.alignment import align
 from recognizer.detection.scrfd import ScrfdDetector
 

@@ -14,9 +14,9 @@ import pytest
 from numpy.typing import NDArray
 
 from detector.yolo import YoloDetector
+from facet.runtime.inference.session import OnnxSession
 from facet.runtime.models import find_model, packaged_path, sha256_of
 from facet.runtime.resampling import halved
-from facet.runtime.session import OnnxSession
 
 ROOT = Path(__file__).resolve().parents[3]
 SIZE = 160

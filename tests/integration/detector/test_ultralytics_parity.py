@@ -16,10 +16,10 @@ import pytest
 from numpy.typing import NDArray
 
 from detector.yolo import Detections, YoloDetector
-from facet.runtime.inference_slots import InferenceSlots
+from facet.runtime.inference.session import OnnxSession
+from facet.runtime.inference.slots import InferenceSlots
 from facet.runtime.models import find_model, packaged_path
 from facet.runtime.resampling import halved
-from facet.runtime.session import OnnxSession
 
 SHARED = Path(__file__).resolve().parents[3].parent / "shared"
 COCO = SHARED / "data" / "coco" / "images"

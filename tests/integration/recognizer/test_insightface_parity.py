@@ -23,9 +23,9 @@ from insightface.model_zoo.scrfd import SCRFD
 from insightface.utils import face_align
 from numpy.typing import NDArray
 
+from facet.runtime.inference.session import OnnxSession
 from facet.runtime.models import ModelFile, find_model
 from facet.runtime.resampling import halved
-from facet.runtime.session import OnnxSession
 from recognizer import choice
 from recognizer.alignment import AVERAGE_FROM, align, similarity_transform
 from recognizer.detection.scrfd import ScrfdDetector

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from detector.yolo import YoloDetector
-from facet.runtime.inference_slots import InferenceSlots
+from facet.runtime.inference.session import OnnxSession
+from facet.runtime.inference.sessions import open_session
+from facet.runtime.inference.slots import InferenceSlots
 from facet.runtime.models import find_model
 from facet.runtime.pictures import decode
-from facet.runtime.session import OnnxSession
-from facet.runtime.sessions import open_session
 from recognizer.alignment import align
 from recognizer.detection.finder import FaceFinder
 from recognizer.detection.scrfd import ScrfdDetector

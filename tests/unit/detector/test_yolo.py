@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from detector.yolo import Detections, YoloDetector
+from facet.runtime.inference.session import OnnxSession
 from facet.runtime.models import UnsupportedModel
-from facet.runtime.session import OnnxSession
 
 Floats = NDArray[np.float32]
 Shape = Sequence[int | str | None]

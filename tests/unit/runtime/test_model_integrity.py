@@ -11,11 +11,11 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from facet.runtime.inference_slots import InferenceSlots
+from facet.runtime.inference.session import OnnxSession
+from facet.runtime.inference.sessions import RuntimeName, open_session
+from facet.runtime.inference.slots import InferenceSlots
 from facet.runtime.models import DigestMismatch, ModelError, UnsupportedModel, find_model, read_model, sha256_of
 from facet.runtime.onnx_nodes import external_file
-from facet.runtime.session import OnnxSession
-from facet.runtime.sessions import RuntimeName, open_session
 from recognizer.embedding import Embedder
 
 SLOTS = InferenceSlots(1, 1)

@@ -31,7 +31,9 @@ def state(imports: str, call: str = "") -> str:
 
 
 def test_no_import_changes_the_settings_of_the_process() -> None:
-    ours = "import facet.server.app, facet.runtime.openvino_session, facet.camera.source, facet.runtime.process"
+    ours = (
+        "import facet.server.app, facet.runtime.inference.openvino_session, facet.camera.source, facet.runtime.process"
+    )
     assert state(ours) == state("import openvino, onnxruntime, faiss")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import structlog
 
-from facet.runtime.providers import CPU_PROVIDER
+from facet.runtime.inference.providers import CPU_PROVIDER
 from facet.server.config import Config, ModelsConfig
 from facet.server.models import load_pipeline
 

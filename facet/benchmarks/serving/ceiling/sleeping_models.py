@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from detector.yolo import YoloDetector
 from facet.runtime.cores import usable_cores
-from facet.runtime.inference_slots import InferenceSlots
+from facet.runtime.inference.session import Normalization, Session, TensorSpec
+from facet.runtime.inference.sessions import open_session
+from facet.runtime.inference.slots import InferenceSlots
 from facet.runtime.models import ModelFile, find_model
-from facet.runtime.session import Normalization, Session, TensorSpec
-from facet.runtime.sessions import open_session
 from recognizer.detection.finder import FaceFinder
 from recognizer.detection.scrfd import ScrfdDetector
 from recognizer.embedding import Embedder

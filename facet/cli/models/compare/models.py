@@ -18,10 +18,10 @@ from facet.evaluation.calls import UNREADABLE
 from facet.evaluation.comparison.answers import Embeddings
 from facet.evaluation.comparison.labelled_set import Role
 from facet.runtime.cores import usable_cores
-from facet.runtime.inference_slots import InferenceSlots
+from facet.runtime.inference.session import OnnxSession
+from facet.runtime.inference.slots import InferenceSlots
 from facet.runtime.models import ModelFile, UnsupportedModel, is_packaged, read_manifest, read_model
 from facet.runtime.pictures import PictureError
-from facet.runtime.session import OnnxSession
 from recognizer import choice
 from recognizer.embedding import BATCHES, Embedder
 from recognizer.errors import FaceNotFound

@@ -8,8 +8,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from facet.runtime.providers import CPU_PROVIDER
-from facet.runtime.sessions import RuntimeName
+from facet.runtime.inference.providers import CPU_PROVIDER
+from facet.runtime.inference.sessions import RuntimeName
 from facet.server.config.sections.section import Section
 from gallery.records.enrollments import MIN_SIMILARITY
 from recognizer.quality import NO_LIMITS, QualityLimits

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from facet.runtime.inference_slots import Preset
+from facet.runtime.inference.slots import Preset
 from facet.server.access.oidc.provider import Provider
 from facet.server.access.token import problem_of
 from facet.server.config.sections.section import Section, is_loopback

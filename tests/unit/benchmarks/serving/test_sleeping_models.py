@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from facet.benchmarks.serving.ceiling.sleeping_models import SleepingSession
+from facet.runtime.inference.session import Normalization, OnnxSession
 from facet.runtime.models import find_model
-from facet.runtime.session import Normalization, OnnxSession
 from recognizer.settings import ModelSettings
 
 SIZE = 128

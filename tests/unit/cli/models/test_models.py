@@ -17,8 +17,8 @@ from facet.cli.models.app import app as models
 from facet.cli.models.export import app
 from facet.cli.models.fetch import fetch
 from facet.runtime.extras import install_command
+from facet.runtime.inference.session import OnnxSession
 from facet.runtime.models import ModelError, packaged_path
-from facet.runtime.session import OnnxSession
 from recognizer.models import packs
 
 

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
+from facet.runtime.inference.session import OnnxSession
 from facet.runtime.models import find_model, packaged_path
 from facet.runtime.pictures import decode
-from facet.runtime.session import OnnxSession
 from recognizer.detection.closer_look import MAX_RATIO, seen_well, tiles
 from recognizer.detection.finder import FaceFinder, FinderSettings
 from recognizer.detection.scrfd import ScrfdDetector

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from facet.runtime.inference.session import OnnxSession
 from facet.runtime.models import find_model
 from facet.runtime.pictures import decode
-from facet.runtime.session import OnnxSession
 from recognizer.detection.finder import CELL, TRACE_SCORE, FaceFinder, FinderSettings, frames
 from recognizer.detection.scrfd import ScrfdDetector
 

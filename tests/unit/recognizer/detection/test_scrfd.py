@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
+from facet.runtime.inference.session import OnnxSession
 from facet.runtime.models import find_model
-from facet.runtime.session import OnnxSession
 from recognizer.detection.scrfd import ScrfdDetector, suppress
 from recognizer.faces import Faces
 

@@ -16,7 +16,7 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, ResourceInfo, Re
 from google.rpc.status_pb2 import Status
 
 from facet.runtime import pictures
-from facet.runtime.session import InferenceFailed
+from facet.runtime.inference.session import InferenceFailed
 from facet.server import errors as server
 from facet.server.wire.errors import DOMAIN, ROOTS, field_at_fault, internal, outcome_of, to_status, trailing_metadata
 from gallery import errors as gallery

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from facet.runtime.inference.openvino_session import OpenVinoSession
+from facet.runtime.inference.session import OnnxSession, Session
 from facet.runtime.models import ModelError, find_model
-from facet.runtime.openvino_session import OpenVinoSession
-from facet.runtime.session import OnnxSession, Session
 from recognizer.detection.scrfd import ScrfdDetector
 from recognizer.models.adding.add import add_file
 from recognizer.models.adding.reference_faces import reference_pictures

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from facet.runtime.inference.openvino_session import OpenVinoSession
+from facet.runtime.inference.session import OnnxSession, Session
 from facet.runtime.models import INSIGHTFACE, UNKNOWN, ModelError, find_model, read_manifest, sha256_of
-from facet.runtime.openvino_session import OpenVinoSession
-from facet.runtime.session import OnnxSession, Session
 from recognizer.embedding import Embedder
 from recognizer.models.adding.add import Told, add_file
 from recognizer.models.adding.graphs import taking_aligned_faces

@@ -10,12 +10,12 @@ import onnxruntime as ort
 import pytest
 from numpy.typing import NDArray
 
-from facet.runtime.inference_slots import InferenceSlots
+from facet.runtime.inference.openvino_session import MAX_SHAPES, OpenVinoSession, computes_bf16
+from facet.runtime.inference.providers import CPU_PROVIDER
+from facet.runtime.inference.session import Normalization, OnnxSession
+from facet.runtime.inference.sessions import open_session
+from facet.runtime.inference.slots import InferenceSlots
 from facet.runtime.models import UnsupportedModel, find_model
-from facet.runtime.openvino_session import MAX_SHAPES, OpenVinoSession, computes_bf16
-from facet.runtime.providers import CPU_PROVIDER
-from facet.runtime.session import Normalization, OnnxSession
-from facet.runtime.sessions import open_session
 
 PIXELS = Normalization(127.5, 127.5)
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from openvino import opset1
 from openvino.preprocess import PrePostProcessor
 
-from facet.runtime.session import Normalization
+from facet.runtime.inference.session import Normalization
 
 FIRST_EXACT = 5
 LAST_EXACT = 3

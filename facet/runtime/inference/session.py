@@ -12,9 +12,9 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from facet.runtime.inference_slots import InferenceSlots
+from facet.runtime.inference.providers import CPU_PROVIDER, cannot_start, short, usable
+from facet.runtime.inference.slots import InferenceSlots
 from facet.runtime.models import UnsupportedModel, read_model
-from facet.runtime.providers import CPU_PROVIDER, cannot_start, short, usable
 
 Precision = Literal["bf16", "fp32"]
 

@@ -13,10 +13,10 @@ import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
 
-from facet.runtime.inference_slots import InferenceSlots
+from facet.runtime.inference.openvino_graph import keep_sensitive_exact, taking_pictures
+from facet.runtime.inference.session import InferenceFailed, Normalization, Precision, TensorSpec
+from facet.runtime.inference.slots import InferenceSlots
 from facet.runtime.models import UnsupportedModel, read_model
-from facet.runtime.openvino_graph import keep_sensitive_exact, taking_pictures
-from facet.runtime.session import InferenceFailed, Normalization, Precision, TensorSpec
 
 MAX_SHAPES = 16
 """Maximum number of compiled graphs per session, one for each input shape; the least recently used is dropped."""
@@ -39,7 +39,7 @@ class OpenVinoSession:
         sha256: the digest that the file must have, hexadecimal; empty for any.
         slots: the cores that all sessions share; by default one core for this session.
         precision: ``"bf16"`` takes effect if the processor supports it; sensitive layers stay in float32 (see
-            :mod:`facet.runtime.openvino_graph`).
+            :mod:`facet.runtime.inference.openvino_graph`).
 
     Raises:
         UnsupportedModel: OpenVINO cannot load the file, or the model has several inputs.
@@ -65,7 +65,7 @@ class OpenVinoSession:
 
     @property
     def runtime(self) -> str:
-        """See :meth:`facet.runtime.session.Session.runtime`."""
+        """See :meth:`facet.runtime.inference.session.Session.runtime`."""
         return f"openvino {self.precision}"
 
     @property
@@ -74,14 +74,14 @@ class OpenVinoSession:
         return len(self._graphs)
 
     def normalizing(self, normalization: Normalization) -> OpenVinoSession:
-        """See :meth:`facet.runtime.session.Session.normalizing`; the normalisation becomes part of the graph."""
+        """See :meth:`facet.runtime.inference.session.Session.normalizing`; the graph normalises then."""
         other = object.__new__(OpenVinoSession)
         other.__dict__ = dict(self.__dict__)
         other._reset(normalization)
         return other
 
     def run(self, pictures: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
-        """See :meth:`facet.runtime.session.Session.run`."""
+        """See :meth:`facet.runtime.inference.session.Session.run`."""
         try:
             graph = self._graph(pictures.shape)
             with self._slots:

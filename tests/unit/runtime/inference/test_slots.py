@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from facet.runtime.inference_slots import InferenceSlots
+from facet.runtime.inference.slots import InferenceSlots
 
 
 @pytest.mark.parametrize(("preset", "slots"), [("latency", InferenceSlots(1, 4)), ("throughput", InferenceSlots(4, 1))])

@@ -7,10 +7,10 @@ import platform
 from pathlib import Path
 from typing import Literal
 
-from facet.runtime.inference_slots import InferenceSlots
+from facet.runtime.inference.providers import CPU_PROVIDER, usable
+from facet.runtime.inference.session import OnnxSession, Precision, Session
+from facet.runtime.inference.slots import InferenceSlots
 from facet.runtime.models import UnsupportedModel
-from facet.runtime.providers import CPU_PROVIDER, usable
-from facet.runtime.session import OnnxSession, Precision, Session
 
 RuntimeName = Literal["auto", "openvino", "onnxruntime"]
 
@@ -51,7 +51,7 @@ def open_session(
     if runtime == "onnxruntime":
         return OnnxSession(path, sha256=sha256, slots=slots, providers=providers)
     try:
-        from facet.runtime.openvino_session import OpenVinoSession
+        from facet.runtime.inference.openvino_session import OpenVinoSession
     except ImportError as error:
         raise UnsupportedModel(f"{path.name}: the runtime openvino is not installed here: {error}") from error
     return OpenVinoSession(path, sha256=sha256, slots=slots, precision=precision)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 PATIENCE = 60
 OPENVINO = pytest.mark.skipif(find_spec("openvino") is None, reason="OpenVINO is for x86 only")
 
@@ -18,9 +18,9 @@ OPENVINO = pytest.mark.skipif(find_spec("openvino") is None, reason="OpenVINO is
 @pytest.mark.parametrize(
     ("module", "engine"),
     [
-        ("facet.runtime.session", "onnxruntime"),
-        ("facet.runtime.providers", "onnxruntime"),
-        pytest.param("facet.runtime.openvino_session", "openvino", marks=OPENVINO),
+        ("facet.runtime.inference.session", "onnxruntime"),
+        ("facet.runtime.inference.providers", "onnxruntime"),
+        pytest.param("facet.runtime.inference.openvino_session", "openvino", marks=OPENVINO),
         ("facet.cli.serve", "onnxruntime"),
     ],
 )

@@ -1,0 +1,1 @@
+"""Inference: how models run, with ONNX Runtime or OpenVINO."""
