@@ -18,6 +18,7 @@ from gallery.errors import StorageBusy, StorageUnavailable
 from gallery.stores.postgres.connection.failures import Failures
 from gallery.stores.postgres.connection.limited_connection import LimitedConnection
 from gallery.stores.postgres.connection.opening import prepare
+from gallery.stores.postgres.connection.refusals import remedy
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Cursor = psycopg.Cursor[tuple[Any, ...]]
@@ -249,9 +250,7 @@ class PostgresDatabase:
         try:
             return psycopg.connect(self._info)
         except psycopg.OperationalError as error:
-            raise StorageUnavailable(
-                f"{self.failures.of(error)}; check that it runs, and gallery.postgres_url with its password"
-            ) from error
+            raise StorageUnavailable(f"{self.failures.of(error)}; {remedy(self.failures.text_of(error))}") from error
 
     @contextmanager
     def _connection(self) -> Iterator[LimitedConnection]:

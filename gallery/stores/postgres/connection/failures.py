@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,6 +13,11 @@ from psycopg_pool import PoolClosed, PoolTimeout
 from gallery.errors import StorageAway, StorageBusy, StorageError, StorageFull, StorageUnavailable
 from gallery.stores.columns import BadRow
 
+_AROUND = re.compile(
+    r"connection (failed|is bad): |connection to server (at|on socket) [^\n]*? failed: |FATAL: |^\s*Is the server .*$",
+    re.MULTILINE,
+)
+"""What libpq says about a failed connection besides its cause."""
 _FULL = (errors.DiskFull,)
 _BUSY = (errors.LockNotAvailable, errors.DeadlockDetected, errors.SerializationFailure)
 _EXPLAINED: tuple[tuple[type[psycopg.Error], str], ...] = (
@@ -60,7 +66,7 @@ class Failures:
 
     def of(self, error: psycopg.Error) -> StorageError:
         """Return the storage error of a failure."""
-        found = self._text(error)
+        found = self.text_of(error)
         if isinstance(error, _FULL):
             return StorageFull(f"{self._name}: a disk of the database is full: {found}")
         if isinstance(error, _BUSY):
@@ -71,8 +77,9 @@ class Failures:
         is_away = isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError))
         return (StorageAway if is_away else StorageUnavailable)(f"{self._name} cannot be used: {found}")
 
-    def _text(self, error: psycopg.Error) -> str:
+    def text_of(self, error: psycopg.Error) -> str:
+        """Return what PostgreSQL says about a failure, in one line, without its address and its questions."""
         # Only the primary message: the details of a failure quote values of rows.
         message = error.diag.message_primary or str(error) or type(error).__name__
-        line = " ".join(message.split())
+        line = " ".join(_AROUND.sub("", message).split())
         return line.replace(self._password, "***") if self._password else line

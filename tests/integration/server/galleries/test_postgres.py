@@ -103,7 +103,7 @@ def test_a_server_that_cannot_use_its_database_says_so_in_one_line(
     wrong = why(url.replace(password, "hunter2"))
     assert f"PostgreSQL {place}/postgres cannot be used" in wrong
     assert "password authentication failed" in wrong
-    assert "check that it runs, and gallery.postgres_url with its password" in wrong
+    assert "the user or the password is wrong, check both in gallery.postgres_url" in wrong
     assert "hunter2" not in wrong
     assert "Connection refused" in why(url.replace(place, "127.0.0.1:1"))
     with tempfile.TemporaryDirectory(prefix="facet-postgres-", ignore_cleanup_errors=True) as folder:
