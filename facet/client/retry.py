@@ -37,6 +37,8 @@ _JITTER = 0.25
 """A pause is up to this share longer, so that clients of one server do not come back together."""
 _SHORTEST_PAUSE = 0.05
 _UNARY_ATTEMPTS = 4
+_REPEATED = (StatusCode.UNAVAILABLE, StatusCode.CANCELLED)
+"""A server that stops ends calls with the second one that had reached gRPC, but not the server."""
 _BUSY_PATIENCE = 300.0
 
 
@@ -136,6 +138,8 @@ def _busy_pause(retry: Retry, error: ResourceExhausted) -> float:
 def service_config(repeatable: Iterable[tuple[str, str]]) -> dict[str, Any]:
     """The gRPC service config that repeats calls while no server answers, within their deadlines.
 
+    A call that the program itself cancels is not repeated.
+
     Args:
         repeatable: service and method of the calls that may be made twice.
 
@@ -148,7 +152,7 @@ def service_config(repeatable: Iterable[tuple[str, str]]) -> dict[str, Any]:
         "initialBackoff": f"{FIRST_PAUSE}s",
         "maxBackoff": f"{LONGEST_PAUSE}s",
         "backoffMultiplier": _GROWTH,
-        "retryableStatusCodes": [StatusCode.UNAVAILABLE.name],
+        "retryableStatusCodes": [code.name for code in _REPEATED],
     }
     names = [{"service": service, "method": method} for service, method in repeatable]
     return {"methodConfig": [{"name": names, "retryPolicy": policy}]}

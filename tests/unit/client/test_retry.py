@@ -155,7 +155,7 @@ async def test_a_server_that_stays_busy_is_an_error_in_the_end() -> None:
 def test_grpc_repeats_calls_by_their_names_while_no_server_answers() -> None:
     (method,) = service_config([("a.Reading", "List"), ("a.Writing", "Get")])["methodConfig"]
     assert method["name"] == [{"service": "a.Reading", "method": "List"}, {"service": "a.Writing", "method": "Get"}]
-    assert method["retryPolicy"]["retryableStatusCodes"] == ["UNAVAILABLE"]
+    assert method["retryPolicy"]["retryableStatusCodes"] == ["UNAVAILABLE", "CANCELLED"]
 
 
 def test_grpc_repeats_no_stream_and_no_call_that_changes_something_twice() -> None:
@@ -169,6 +169,31 @@ def test_grpc_repeats_no_stream_and_no_call_that_changes_something_twice() -> No
         assert not method.client_streaming, name
         assert not method.server_streaming, name
         assert not name.startswith(("Create", "Update", "Delete")), name
+
+
+def test_a_call_that_a_server_cancels_is_repeated() -> None:
+    """As gRPC cancels those that arrive while the server stops, before the server has seen them."""
+    attempts = []
+
+    def answer(_request: bytes, context: grpc.ServicerContext) -> bytes:
+        attempts.append(context)
+        if len(attempts) == 1:
+            context.abort(grpc.StatusCode.CANCELLED, "CANCELLED")
+        return b""
+
+    class Stopping(grpc.GenericRpcHandler):
+        def service(self, _details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes]:
+            return grpc.unary_unary_rpc_method_handler(answer)
+
+    server = grpc.server(ThreadPoolExecutor(1), handlers=[Stopping()])
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        with Client(f"127.0.0.1:{port}") as client:
+            client.get_server_info()
+    finally:
+        server.stop(None).wait()
+    assert len(attempts) == 2
 
 
 def test_a_stream_that_a_server_aborts_is_not_repeated_by_grpc() -> None:
