@@ -16,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from facet import Client, FailedPrecondition, InvalidArgument, NotFound, Unauthenticated, picture, stream_frame
 from facet.client.requests import enroll_request
 from facet.server.processes.metrics import ProcessesPort
+from facet.server.processes.processes import Member
 from facet.v1 import gallery_service_pb2 as gallery_pb
 from facet.v1 import recognition_service_pb2 as pb
 from facet.v1 import server_service_pb2 as server_pb
@@ -34,6 +35,8 @@ GALLERY = "guests"
 FLUSH = ("--monitoring.flush-seconds", "0.1")
 OF_SCRAPING = {"instance", "job", "le"}
 """Labels that Prometheus or a histogram adds."""
+OF_PROMETHEUS: dict[str, set[str]] = {"up": set()}
+"""Metrics that Prometheus itself makes of each target."""
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +83,7 @@ def families(serving: Serving) -> dict[str, Metric]:
 
 def families_of_processes() -> dict[str, Metric]:
     """What the port of several processes adds to their metrics."""
-    port = ProcessesPort((), "127.0.0.1", 0, None)
+    port = ProcessesPort((Member(1),), "127.0.0.1", 0, None)
     try:
         with urllib.request.urlopen(f"http://{port.address}/metrics", timeout=60) as response:
             return {family.name: family for family in text_string_to_metric_families(response.read().decode())}
@@ -88,10 +91,10 @@ def families_of_processes() -> dict[str, Metric]:
         port.close()
 
 
-def exported_labels(serving: Serving) -> dict[str, set[str]]:
+def exported_labels(exporting: dict[str, Metric]) -> dict[str, set[str]]:
     """The labels of every exported metric. A counter that has counted nothing has none yet."""
     exported: dict[str, set[str]] = {}
-    for family in families(serving).values():
+    for family in exporting.values():
         exported.setdefault(f"{family.name}_total" if family.type == "counter" else family.name, set())
         for sample in family.samples:
             exported.setdefault(sample.name, set()).update(sample.labels)
@@ -214,12 +217,13 @@ def test_a_slow_request_is_logged_as_a_warning_with_its_stages(used: Serving) ->
 def test_alert_rules_are_promql_over_exported_metrics_and_hold_without_traffic(used: Serving) -> None:
     rules = read_alert_rules(RULES)
     assert len(rules) >= 8
+    exported = exported_labels(families(used) | families_of_processes()) | OF_PROMETHEUS
     for rule in rules:
-        rule.must_hold(exported_labels(used))
+        rule.must_hold(exported)
 
 
 def test_the_dashboard_uses_only_exported_metrics_and_labels(used: Serving) -> None:
-    exported = exported_labels(used)
+    exported = exported_labels(families(used))
     dashboard = json.loads(DASHBOARD.read_text("utf-8"))
     queries = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", ())]
     queries += [variable["query"] for variable in dashboard["templating"]["list"] if variable["type"] == "query"]

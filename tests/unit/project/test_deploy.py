@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from facet import __version__
-from facet.server.config import Config
+from facet.server.config import Config, ServerConfig
 from scripts.lock import INCLUDED, PYTHONS
 from tests.deployment import (
     DEPLOY,
@@ -33,6 +33,8 @@ from tests.deployment import (
 )
 
 CONFIG = Config()
+TASKS_OF_A_PROCESS = 110
+"""Threads and decoders of a server on one core, counted."""
 METRICS_PORT = int(image_environment()["FACET_METRICS__PORT"])
 COMPOSE = ("compose.yaml", "compose.tls.yaml")
 KUBERNETES = [path for path in sorted((DEPLOY / "kubernetes").glob("*.yaml")) if path.name != "kustomization.yaml"]
@@ -158,6 +160,18 @@ def test_programs_have_time_to_finish_their_calls() -> None:
     assert int(SERVICES["facet"]["stop_grace_period"].removesuffix("s")) >= drain + 10
     (stop,) = unit()["TimeoutStopSec"]
     assert int(stop) >= drain + 10
+
+
+def test_the_unit_leaves_room_for_all_processes_and_keeps_those_that_memory_does_not_kill() -> None:
+    (most,) = (limit.le for limit in ServerConfig.model_fields["processes"].metadata if hasattr(limit, "le"))
+    (tasks,) = unit()["TasksMax"]
+    assert int(tasks) >= int(most) * TASKS_OF_A_PROCESS
+    assert unit()["OOMPolicy"] == ["continue"]
+
+
+def test_the_image_has_no_installer_and_grafana_installs_nothing() -> None:
+    assert any("pip uninstall --yes" in command for command in instructions("RUN")), "the base image has one"
+    assert SERVICES["grafana"]["environment"]["GF_PLUGINS_PREINSTALL_DISABLED"] == "true"
 
 
 def test_imports_fit_into_the_volume_of_a_pod() -> None:
