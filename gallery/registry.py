@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from types import MappingProxyType
 
 from gallery.coming_expiries import AHEAD, UNKNOWN, ComingExpiries
-from gallery.errors import ContractMismatch, GalleryNotFound, StorageError, StorageUnavailable
+from gallery.errors import ContractMismatch, GalleryNotFound, StorageBusy, StorageError, StorageUnavailable
 from gallery.index.memory_index import MemoryIndex
 from gallery.index.protocol import Index
 from gallery.mismatches import Mismatches
@@ -29,6 +29,8 @@ from gallery.times import Clock, now
 REFRESH_SECONDS = 1.0
 """How long a gallery of a store that other processes write to is used before the store is asked again."""
 
+OPEN_SECONDS = 5.0
+"""How long somebody who needs a gallery that is not open waits for others that are being opened."""
 _GALLERIES_PER_PAGE = 1000
 _TEMPLATES_PER_PAGE = 1024
 _ALL = sys.maxsize
@@ -52,6 +54,7 @@ class GalleryRegistry:
 
     Attributes:
         on_shown: told a gallery, and the settings that its searches go by from now on; ``None`` if it was closed.
+        check_store: called before the store is asked for a gallery that is not open; may raise a storage error at once.
         exclusively: keeps other processes from changing a gallery while this one does, and brings the gallery up to
             date with what they have changed before.
         in_one_transaction: the same, for reading and writing that belong together: they are one transaction.
@@ -80,6 +83,7 @@ class GalleryRegistry:
         self._galleries: dict[str, OpenGallery] = {}
         self.on_shown: Callable[[str, SearchSettings | None], None] = lambda _, __: None
         self.on_gone: Callable[[str, Collection[str]], None] = lambda _, __: None
+        self.check_store: Callable[[], None] = lambda: None
         self.exclusively: Callable[[OpenGallery], AbstractContextManager[Hold]] = lambda _: nullcontext(Hold())
         self.in_one_transaction: Callable[[OpenGallery], AbstractContextManager[Hold]] = lambda _: nullcontext(Hold())
         self.create_lock = threading.Lock()
@@ -161,8 +165,7 @@ class GalleryRegistry:
     def _find(self, gallery_id: str) -> OpenGallery:
         found = self._galleries.get(gallery_id)
         if found is None:
-            with self.create_lock:
-                return self._galleries.get(gallery_id) or self.add(self._store.gallery(gallery_id))
+            return self._opened_now(gallery_id)
         # One thread asks the store again; meanwhile the others use the gallery as it is.
         if time.monotonic() < found.fresh_until or not found.refresh_lock.acquire(blocking=False):
             return found
@@ -170,6 +173,19 @@ class GalleryRegistry:
             return self._refreshed(found)
         finally:
             found.refresh_lock.release()
+
+    def _opened_now(self, gallery_id: str) -> OpenGallery:
+        self.check_store()
+        if not self.create_lock.acquire(timeout=OPEN_SECONDS):
+            raise StorageBusy("other galleries are being opened")
+        try:
+            found = self._galleries.get(gallery_id)
+            if found is None:
+                self.check_store()
+                found = self.add(self._store.gallery(gallery_id))
+            return found
+        finally:
+            self.create_lock.release()
 
     def search_contract(self, gallery_id: str) -> str:
         """Return the embedding contract by which a search of a gallery begins now.
@@ -251,6 +267,17 @@ class GalleryRegistry:
     def opened(self) -> list[OpenGallery]:
         """Return the galleries that are open now."""
         return list(self._galleries.values())
+
+    def open(self, gallery_id: str) -> None:
+        """Open a gallery of the store, unless it is open.
+
+        Raises:
+            GalleryNotFound: it does not exist.
+            StorageError: the store cannot be read.
+        """
+        with self.create_lock:
+            if gallery_id not in self._galleries:
+                self.add(self._store.gallery(gallery_id))
 
     def close(self, gallery: OpenGallery) -> None:
         """Close a gallery that another process has deleted or replaced."""

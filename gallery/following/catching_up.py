@@ -29,10 +29,20 @@ def catch_up(registry: GalleryRegistry, feed: ChangeFeed, opened: OpenGallery) -
         StorageError: the store cannot be read.
     """
     try:
-        changes = feed.changes(opened.gallery_id, after=opened.stored_revision)
+        follow_changes(registry, feed, opened)
     except ChangesForgotten:
         registry.reload(opened)
-        return
+
+
+def follow_changes(registry: GalleryRegistry, feed: ChangeFeed, opened: OpenGallery) -> None:
+    """Apply what has changed, as :func:`catch_up` does, but do not load the gallery.
+
+    Raises:
+        ChangesForgotten: it must be loaded anew.
+        GalleryNotFound: it was deleted, or replaced by another one of its id.
+        StorageError: the store cannot be read.
+    """
+    changes = feed.changes(opened.gallery_id, after=opened.stored_revision)
     if changes is not None and changes.create_time != opened.create_time:
         raise GalleryNotFound(opened.gallery_id)
     if changes is not None:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 
 from gallery.errors import GalleryNotFound, StorageAway, StorageBusy, StorageError, StorageUnavailable
-from gallery.following.catching_up import catch_up
+from gallery.following.catching_up import catch_up, follow_changes
 from gallery.log import SILENT, Log
 from gallery.open_gallery import OpenGallery
 from gallery.registry import GalleryRegistry
-from gallery.stores.feed import ChangeFeed, GalleryRevision, Hold
+from gallery.stores.feed import ChangeFeed, ChangesForgotten, GalleryRevision, Hold
 
 POLL_SECONDS = 1.0
 """How long it waits for word of a change before it looks for one."""
@@ -46,6 +46,7 @@ class Follower:
         self._current_at = time.monotonic()
         self._failure: StorageError | None = None
         self._thread = threading.Thread(target=self._run, name="gallery-follower", daemon=True)
+        registry.check_store = self._check_not_away
         registry.exclusively = partial(self._caught_up, feed.exclusive)
         registry.in_one_transaction = partial(self._caught_up, feed.one_transaction)
 
@@ -127,8 +128,15 @@ class Follower:
             StorageError: the store cannot be read, or another server holds the gallery for too long.
         """
         self._check_not_away()
-        with holding(opened.gallery_id) as hold:
-            catch_up(self._registry, self._feed, opened)
+        with ExitStack() as held:
+            while True:
+                hold = held.enter_context(holding(opened.gallery_id))
+                try:
+                    follow_changes(self._registry, self._feed, opened)
+                    break
+                except ChangesForgotten:
+                    held.close()  # other servers change the gallery while it is loaded
+                    self._registry.reload(opened)
             yield hold
 
     def _check_not_away(self) -> None:
@@ -138,6 +146,8 @@ class Follower:
 
     def _follow(self, gallery_id: str, stored: GalleryRevision) -> bool:
         """Bring a gallery up to date, unless this server is changing it: whoever does has caught up first."""
+        if self._registry.known(gallery_id) is None:
+            self._registry.open(gallery_id)
         opened = self._registry.find(gallery_id)
         if opened.coming.is_low:
             self._registry.look_ahead(opened)

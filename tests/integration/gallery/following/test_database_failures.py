@@ -17,8 +17,9 @@ import psycopg
 import pytest
 
 from facet.benchmarks.galleries.postgres.postgres_server import PostgresServer
-from gallery.errors import ContractMismatch, StorageBusy, StorageError
+from gallery.errors import ContractMismatch, StorageAway, StorageBusy, StorageError
 from gallery.galleries import Galleries
+from gallery.open_gallery import OpenGallery
 from gallery.stores.postgres.postgres_store import PostgresStore
 from tests.integration.gallery.following.conftest import MAX_TEMPLATES, Open
 from tests.unit.gallery.samples import CONTRACT, DIMENSION, axis, best_match, face
@@ -160,6 +161,47 @@ def test_a_database_that_is_frozen_is_not_waited_for_without_end_and_searches_go
     until(lambda: server.follower is not None and server.follower.failure is None, "it is not followed again")
     server.enroll("g", "bob", face(axis(10)))
     server.close()
+
+
+def test_nobody_waits_for_an_unknown_gallery_while_the_database_is_away(
+    servers: tuple[Galleries, Galleries], postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = servers
+    postgres_server.stop()
+    try:
+        until(lambda: isinstance(one.follower and one.follower.failure, StorageAway), "nobody noticed")
+        with one._registry.create_lock, pytest.raises(StorageAway):
+            one.threshold("h")
+    finally:
+        postgres_server.start()
+    until(lambda: is_created(other, "h"), "the database is not used again")
+    until(lambda: knows(one, "h"), "a gallery that was created since is not followed")
+    monkeypatch.setattr("gallery.registry.OPEN_SECONDS", 0.01)
+    with one._registry.create_lock, pytest.raises(StorageBusy, match="being opened"):
+        one.threshold("i")
+
+
+def test_a_gallery_is_changed_elsewhere_while_a_server_that_changes_it_must_load_it_first(
+    servers: tuple[Galleries, Galleries], open_server: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was away for so long that what has changed is not known any more, and its own change is the first it hears."""
+    one, behind = servers[0], open_server()
+    assert behind.follower is not None
+    behind.follower._is_closed.set()
+    behind.follower._thread.join()
+    one.enroll("g", "ann", face(axis(1)))
+    execute(one, "UPDATE revisions SET subject_ids = NULL")
+    loads, reload = [], behind._registry.reload
+
+    def enroll_and_load(opened: OpenGallery) -> None:
+        loads.append(one.enroll("g", "bob", face(axis(2))))
+        reload(opened)
+
+    monkeypatch.setattr(behind._registry, "reload", enroll_and_load)
+    behind.enroll("g", "cid", face(axis(3)))
+    assert len(loads) == 1
+    behind.corrections.merge("g", "ann", "cid")
+    assert subjects(behind) == {"bob", "cid"} == subjects(open_server())
 
 
 class Errors:
