@@ -63,12 +63,16 @@ def check_alone(*others: object) -> None:
     Raises:
         ValueError: one was given.
     """
-    if any(other is not None for other in others):
-        raise ValueError("a channel has its own address and certificates: give either those or the channel")
+    if any(other not in (None, False) for other in others):
+        raise ValueError("a channel has its own address, certificates and policy: give either those or the channel")
 
 
-def options() -> Sequence[tuple[str, Any]]:
-    """Channel options: messages of any size, keepalive, and retries while no server answers."""
+def options(*, round_robin: bool = False) -> Sequence[tuple[str, Any]]:
+    """Channel options: messages of any size, keepalive, and retries while no server answers.
+
+    Args:
+        round_robin: see :class:`facet.Client`.
+    """
     return (
         ("grpc.max_receive_message_length", -1),
         ("grpc.max_send_message_length", -1),
@@ -76,7 +80,7 @@ def options() -> Sequence[tuple[str, Any]]:
         ("grpc.max_reconnect_backoff_ms", _RECONNECT_MS),
         ("grpc.keepalive_time_ms", _KEEPALIVE_MS),
         ("grpc.keepalive_timeout_ms", _KEEPALIVE_MS // 2),
-        ("grpc.service_config", json.dumps(service_config(REPEATABLE))),
+        ("grpc.service_config", json.dumps(service_config(REPEATABLE, round_robin=round_robin))),
     )
 
 

@@ -135,13 +135,14 @@ def _busy_pause(retry: Retry, error: ResourceExhausted) -> float:
     return pause
 
 
-def service_config(repeatable: Iterable[tuple[str, str]]) -> dict[str, Any]:
+def service_config(repeatable: Iterable[tuple[str, str]], *, round_robin: bool = False) -> dict[str, Any]:
     """The gRPC service config that repeats calls while no server answers, within their deadlines.
 
     A call that the program itself cancels is not repeated.
 
     Args:
         repeatable: service and method of the calls that may be made twice.
+        round_robin: send each call to the next server of the address, instead of all calls to one.
 
     Returns:
         The config as gRPC reads it (https://github.com/grpc/grpc/blob/master/doc/service_config.md). gRPC varies each
@@ -155,4 +156,5 @@ def service_config(repeatable: Iterable[tuple[str, str]]) -> dict[str, Any]:
         "retryableStatusCodes": [code.name for code in _REPEATED],
     }
     names = [{"service": service, "method": method} for service, method in repeatable]
-    return {"methodConfig": [{"name": names, "retryPolicy": policy}]}
+    config: dict[str, Any] = {"methodConfig": [{"name": names, "retryPolicy": policy}]}
+    return config | {"loadBalancingConfig": [{"round_robin": {}}]} if round_robin else config

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Generator
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Sequence
 from typing import Any, Self, TypeVar, cast
 
 import grpc.aio
@@ -29,16 +29,18 @@ class Connection:
         root_certificates: bytes | None = None,
         certificate_chain: bytes | None = None,
         private_key: bytes | None = None,
+        round_robin: bool = False,
         channel: grpc.aio.Channel | None = None,
         timeout: float = channels.DEFAULT_TIMEOUT,
     ) -> None:
         certificates = (root_certificates, certificate_chain, private_key)
         self._owns_channel = channel is None
         if channel is not None:
-            channels.check_alone(address, *certificates)
+            channels.check_alone(address, *certificates, round_robin)
             self._channel = channel
         else:
-            self._channel = _open(channels.address_of(address), channels.token_of(token), *certificates)
+            options = channels.options(round_robin=round_robin)
+            self._channel = _open(channels.address_of(address), channels.token_of(token), options, *certificates)
         # grpc.aio takes interceptors only when it makes a channel, and the caller may have made this one.
         calls = cast("grpc.aio.Channel", _Calls(self._channel, channels.token_of(token), timeout))
         self.recognition = RecognitionServiceStub(calls)
@@ -58,12 +60,14 @@ class Connection:
         await self.close()
 
 
-def _open(address: str, token: channels.Token | None, *certificates: bytes | None) -> grpc.aio.Channel:
+def _open(
+    address: str, token: channels.Token | None, options: Sequence[tuple[str, Any]], *certificates: bytes | None
+) -> grpc.aio.Channel:
     credentials = tls.credentials(*certificates)
     if credentials is not None:
-        return grpc.aio.secure_channel(address, credentials, channels.options())
+        return grpc.aio.secure_channel(address, credentials, options)
     tls.warn_of_token(address, token)
-    return grpc.aio.insecure_channel(address, channels.options())
+    return grpc.aio.insecure_channel(address, options)
 
 
 _WRITE_FAILED = "Internal error from Core"

@@ -30,6 +30,9 @@ class Client(
         certificate_chain: PEM bytes of the client's certificate, if the server asks for one; ``None`` for that of the
             file that FACET_CERTIFICATE names.
         private_key: PEM bytes of its key; ``None`` for that of the file that FACET_KEY names.
+        round_robin: send each call to the next server, where ``address`` stands for several, such as
+            ``dns:///facet.example.org:50051`` for a name with an address of each. A stream stays at its server. Without
+            it all calls go to one of them.
         channel: a channel to use instead of one to ``address``. It keeps its own options, retries included; closing the
             client does not close it.
         timeout: seconds that a unary call may take unless the call says otherwise.

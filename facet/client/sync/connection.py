@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Self
 
 import grpc
@@ -27,16 +27,18 @@ class Connection:
         root_certificates: bytes | None = None,
         certificate_chain: bytes | None = None,
         private_key: bytes | None = None,
+        round_robin: bool = False,
         channel: grpc.Channel | None = None,
         timeout: float = channels.DEFAULT_TIMEOUT,
     ) -> None:
         certificates = (root_certificates, certificate_chain, private_key)
         self._owns_channel = channel is None
         if channel is not None:
-            channels.check_alone(address, *certificates)
+            channels.check_alone(address, *certificates, round_robin)
             self._channel = channel
         else:
-            self._channel = _open(channels.address_of(address), channels.token_of(token), *certificates)
+            options = channels.options(round_robin=round_robin)
+            self._channel = _open(channels.address_of(address), channels.token_of(token), options, *certificates)
         calls = grpc.intercept_channel(self._channel, _Interceptor(channels.token_of(token), timeout))
         self.recognition = RecognitionServiceStub(calls)
         self.galleries = GalleryServiceStub(calls)
@@ -55,12 +57,14 @@ class Connection:
         self.close()
 
 
-def _open(address: str, token: channels.Token | None, *certificates: bytes | None) -> grpc.Channel:
+def _open(
+    address: str, token: channels.Token | None, options: Sequence[tuple[str, Any]], *certificates: bytes | None
+) -> grpc.Channel:
     credentials = tls.credentials(*certificates)
     if credentials is not None:
-        return grpc.secure_channel(address, credentials, channels.options())
+        return grpc.secure_channel(address, credentials, options)
     tls.warn_of_token(address, token)
-    return grpc.insecure_channel(address, channels.options())
+    return grpc.insecure_channel(address, options)
 
 
 class _Interceptor(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,19 +21,26 @@ from facet.v1.server_service_pb2 import (
 )
 from facet.v1.server_service_pb2_grpc import ServerServiceServicer, add_ServerServiceServicer_to_server
 from tests.certificates import Authority
-from tests.waiting import PATIENCE
+from tests.waiting import PATIENCE, until
 
 if TYPE_CHECKING:
     from tests.conftest import Pictures, Serving
 
 
 class Greeter(ServerServiceServicer):
-    """Says its version."""
+    """Says its version.
+
+    Args:
+        version: what it says.
+    """
+
+    def __init__(self, version: str) -> None:
+        self._version = version
 
     def GetServerInfo(  # noqa: N802 - the proto's name
         self, request: GetServerInfoRequest, context: grpc.ServicerContext
     ) -> GetServerInfoResponse:
-        return GetServerInfoResponse(version="of this test")
+        return GetServerInfoResponse(version=self._version)
 
     def ListAuditEntries(  # noqa: N802 - the proto's name
         self, request: ListAuditEntriesRequest, context: grpc.ServicerContext
@@ -42,11 +49,11 @@ class Greeter(ServerServiceServicer):
 
 
 @contextmanager
-def serving(credentials: grpc.ServerCredentials | None) -> Iterator[str]:
+def serving(credentials: grpc.ServerCredentials | None, version: str = "of this test") -> Iterator[str]:
     """A server that talks only to those with credentials, or without TLS; its address."""
     with ThreadPoolExecutor(2) as workers:
         server = grpc.server(workers)
-        add_ServerServiceServicer_to_server(Greeter(), server)
+        add_ServerServiceServicer_to_server(Greeter(version), server)
         address = "127.0.0.1:0"
         port = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
         server.start()
@@ -106,6 +113,28 @@ def test_a_connection_that_fails_says_what_is_wrong_with_a_certificate(tmp_path:
         assert "if it asks for a client certificate, the client has none" in hint(address, ca.pem)
     with serving(None) as address:
         assert "the server does not use TLS" in hint(address, ca.pem)
+
+
+async def test_calls_go_to_all_servers_of_an_address_if_they_shall_and_to_the_others_once_one_is_gone() -> None:
+    with serving(None, "one") as one, ExitStack() as stopped:
+        other = stopped.enter_context(serving(None, "other"))
+        address = f"ipv4:{one},{other}"
+        with Client(address, round_robin=True, timeout=PATIENCE) as client, Client(address, timeout=PATIENCE) as same:
+            until(lambda: versions(client) == {"one", "other"}, "a server gets no calls")
+            assert len(versions(same)) == 1
+            async with AsyncClient(address, round_robin=True, timeout=PATIENCE) as connected:
+                seen: set[str] = set()
+                while seen != {"one", "other"}:
+                    seen.add((await connected.get_server_info()).version)
+            stopped.close()
+            assert versions(client) == {"one"}
+    with grpc.insecure_channel(one) as channel, pytest.raises(ValueError, match="policy"):
+        Client(channel=channel, round_robin=True)
+
+
+def versions(client: Client) -> set[str]:
+    """Return who answers some calls."""
+    return {client.get_server_info().version for _ in range(8)}
 
 
 async def test_a_channel_of_the_callers_own_is_used_and_left_open(server: Serving) -> None:
