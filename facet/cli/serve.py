@@ -32,7 +32,7 @@ from facet.server.app import Server
 from facet.server.audit.errors import AuditError
 from facet.server.config import Config, ConfigError, dump, load
 from facet.server.observability.tracing import TracingUnavailable
-from facet.server.port import BindError, shared_port
+from facet.server.port import BindError, says_where_metrics_are, shared_port
 from facet.server.processes.metrics import ProcessesPort
 from facet.server.processes.processes import BEAT_SECONDS, CannotStart, Processes
 from facet.server.service_manager import READY, STOPPING, notify
@@ -162,7 +162,10 @@ async def _run_processes(config: Config, flags: Sequence[str], *, as_json: bool,
             )
             metrics_address = ""
             if config.metrics.port is not None:
-                merged = ProcessesPort(running.members, config.metrics.host, config.metrics.port, config.metrics.token)
+                with says_where_metrics_are(config.metrics):
+                    merged = ProcessesPort(
+                        running.members, config.metrics.host, config.metrics.port, config.metrics.token
+                    )
                 stack.callback(merged.close)
                 metrics_address = merged.address
         except (BindError, OSError) as error:

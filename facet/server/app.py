@@ -45,7 +45,7 @@ from facet.server.observability.telemetry import Telemetry
 from facet.server.observability.tracing import Tracing
 from facet.server.outcomes.answer_ids import AnswerIds
 from facet.server.outcomes.reporting import Outcomes
-from facet.server.port import BindError, call_options, connection_options, listen
+from facet.server.port import call_options, connection_options, listen, says_where_metrics_are
 from facet.server.scheduling.workers import Workers
 from facet.server.services.audit import AuditEntries
 from facet.server.services.calibration import Calibrations
@@ -315,10 +315,8 @@ class Server:
         registry.register(Expiry(self._certificates))
         registry.register(AuditMetrics(self._audit))
         self._readiness.start()
-        try:
+        with says_where_metrics_are(config):
             self._metrics = MetricsPort(registry, self._readiness, config.host, config.port, config.token)
-        except OSError as error:
-            raise BindError(f"cannot serve metrics on {config.host}:{config.port}: {error}") from error
         _log.info("metrics", address=self._metrics.address)
 
     def _add_services(self, server: grpc.aio.Server, workers: Workers, batches: Batches, streams: Streams) -> None:

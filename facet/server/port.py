@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import grpc
 
-from facet.server.config import ServerConfig
+from facet.server.config import MetricsConfig, ServerConfig
 
 _HANDSHAKE_SECONDS = 10
 """For TLS and the first frames of HTTP/2."""
@@ -99,6 +99,22 @@ def shared_port(config: ServerConfig) -> Iterator[int]:
     # It does not listen, so it gets no connections.
     with _socket(config, socket.SO_REUSEPORT) as held:
         yield held.getsockname()[1]
+
+
+@contextmanager
+def says_where_metrics_are(config: MetricsConfig) -> Iterator[None]:
+    """Name the address of the metrics if the body cannot listen on it.
+
+    Args:
+        config: the address.
+
+    Raises:
+        BindError: the body raised OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise BindError(f"cannot serve metrics on {config.host}:{config.port}: {error}") from error
 
 
 def _reason(config: ServerConfig) -> str:

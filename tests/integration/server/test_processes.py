@@ -144,10 +144,15 @@ def test_what_keeps_the_processes_from_starting_is_said_once(refused: Refused) -
     assert not result.stdout
 
 
-def test_a_port_that_another_program_has_is_refused(refused: Refused) -> None:
+@pytest.mark.parametrize(
+    ("setting", "said"), [("--server.port", "cannot listen on"), ("--metrics.port", "cannot serve metrics on")]
+)
+def test_a_port_that_another_program_has_is_refused(setting: str, said: str, refused: Refused) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = str(other.getsockname()[1])
         url = "postgresql://facet@127.0.0.1:1/facet"
-        result = refused(*FLAGS[:2], "--server.port", port, environment={URL: url})
+        result = refused(*FLAGS[:2], "--server.port", "0", setting, port, environment={URL: url})
     assert result.returncode == FAILED
-    assert f"cannot listen on 127.0.0.1:{port}: address already in use" in result.stderr
+    (line,) = result.stderr.splitlines()
+    assert f"{said} 127.0.0.1:{port}: " in line
+    assert "address already in use" in line.lower()
