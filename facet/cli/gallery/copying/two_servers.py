@@ -1,4 +1,4 @@
-"""The options of a command that speaks to two servers, and what to do if a call to one of them fails."""
+"""The options of a command that speaks to two servers, and what to say if a call to one of them fails."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -14,16 +14,17 @@ from facet import Client, FacetError
 from facet.client.channel import ADDRESS_VARIABLE, DEFAULT_ADDRESS, TOKEN_VARIABLE
 from facet.client.tls import CA_VARIABLE, CERTIFICATE_VARIABLE, KEY_VARIABLE
 from facet.terminal.connection import Connection, client_warnings, explained
-from facet.terminal.console import fail
+from facet.terminal.console import USAGE, fail
+from facet.v1 import server_service_pb2 as pb
 
-_Ca = Path | None
+_File = Path | None
 
 
 @dataclass(frozen=True, slots=True)
 class TwoServers:
     """The options of the connections, see :func:`facet.terminal.command_line.option_groups.grouped_options`.
 
-    The variables of other commands hold, too, but FACET_TOKEN only for ``--from``: the other server must not get that.
+    The variables of other commands hold for ``--from``. The other server must not get the key that is for the first.
     """
 
     source: Annotated[
@@ -39,27 +40,35 @@ class TwoServers:
         default="", repr=False
     )
     source_ca: Annotated[
-        _Ca, typer.Option("--from-ca", envvar=["FACET_FROM_CA", CA_VARIABLE], help="Checks --from; as --ca elsewhere.")
+        _File, typer.Option("--from-ca", envvar=["FACET_FROM_CA", CA_VARIABLE], help="Checks --from; encrypts.")
     ] = None
-    target_ca: Annotated[
-        _Ca, typer.Option("--to-ca", envvar=["FACET_TO_CA", CA_VARIABLE], help="Checks --to; as --ca elsewhere.")
-    ] = None
+    target_ca: Annotated[_File, typer.Option("--to-ca", envvar="FACET_TO_CA", help="Checks --to; encrypts.")] = None
     certificate: Annotated[
-        _Ca, typer.Option("--certificate", envvar=CERTIFICATE_VARIABLE, help="This client's, for servers with a CA.")
+        _File, typer.Option("--certificate", envvar=CERTIFICATE_VARIABLE, help="This client's, for servers with a CA.")
     ] = None
-    key: Annotated[_Ca, typer.Option("--key", envvar=KEY_VARIABLE, help="PEM file with its key.")] = None
+    key: Annotated[_File, typer.Option("--key", envvar=KEY_VARIABLE, help="PEM file with its key.")] = None
 
     @contextmanager
     def open(self) -> Iterator[tuple[Side, Side]]:
-        """Connect to both servers."""
+        """Connect to both servers, and ask both who they are.
+
+        Raises:
+            NotCopied: one of them cannot be asked.
+        """
+        if (self.certificate or self.key) and not (self.source_ca or self.target_ca):
+            fail("--certificate and --key are for servers with a CA: add --from-ca, --to-ca, or both", USAGE)
         source = Connection(self.source, self.source_token, self.source_ca, *self._certificate(self.source_ca))
         target = Connection(self.target, self.target_token, self.target_ca, *self._certificate(self.target_ca))
         with _connected(source) as one, _connected(target) as other:
-            yield Side("from", source, one), Side("to", target, other)
+            yield Side.of("from", source, one), Side.of("to", target, other)
 
-    def _certificate(self, ca: _Ca) -> tuple[_Ca, _Ca]:
+    def _certificate(self, ca: _File) -> tuple[_File, _File]:
         """The files of the client, where the connection is encrypted."""
         return (None, None) if ca is None else (self.certificate, self.key)
+
+
+class NotCopied(Exception):
+    """A gallery cannot be copied. The message is one line that says why, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,28 +79,49 @@ class Side:
         name: "from" or "to", as in the options.
         connection: how it is reached.
         client: the open client.
+        info: what it said about itself.
     """
 
     name: str
     connection: Connection
     client: Client
+    info: pb.GetServerInfoResponse = field(default_factory=pb.GetServerInfoResponse)
+
+    @classmethod
+    def of(cls, name: str, connection: Connection, client: Client) -> Side:
+        """Ask a server who it is.
+
+        Raises:
+            NotCopied: it does not answer, or not to this caller.
+        """
+        with cls(name, connection, client).blamed():
+            return cls(name, connection, client, client.server.GetServerInfo(pb.GetServerInfoRequest()))
+
+    @property
+    def address(self) -> str:
+        """The server's address."""
+        return self.connection.address
 
     @contextmanager
     def blamed(self) -> Iterator[None]:
-        """End the command with one line if a call to this server fails."""
+        """Blame this server if a call fails.
+
+        Raises:
+            NotCopied: a call failed.
+        """
         try:
             yield
         except FacetError as error:
-            self.fail(error)
+            self.blame(error)
 
-    def fail(self, error: FacetError) -> None:
-        """End the command with one line that says why a call failed, and what to do."""
-        text = explained(error, self.connection.address, self.connection.token)
+    def blame(self, error: FacetError) -> NoReturn:
+        """Say why a call to this server failed, and what to do."""
+        text = explained(error, self.address, self.connection.token)
         for option in ("address", "token", "ca"):
             own = f"--{self.name}" if option == "address" else f"--{self.name}-{option}"
             text = text.replace(f"--{option}", own)
         text = text.replace(TOKEN_VARIABLE, f"FACET_{self.name.upper()}_TOKEN")
-        fail(text if self.connection.address in text else f"{self.connection.address}: {text}")
+        raise NotCopied(text if self.address in text else f"{self.address}: {text}") from None
 
 
 @contextmanager
