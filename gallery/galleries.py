@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gallery.calibration.calibrator import Calibrator
 from gallery.corrections.corrections import UNDO_FOR, Corrections
 from gallery.duplicates.duplicate_finder import DuplicateFinder
-from gallery.enrollment import Enroller
+from gallery.enrollment.enroller import Enroller
 from gallery.erasure.erasing import erasing
 from gallery.erasure.erasure_reports import ErasureReports
 from gallery.erasure.retention import Retention
@@ -74,7 +74,8 @@ class Galleries:
         dimension: values of an embedding.
         further: the contracts of further models of the server, with the dimensions of their embeddings.
         max_templates_per_subject: at least 1.
-        min_subject_similarity: see :class:`gallery.enrollment.Enroller`; by default no face looks unlike its subject.
+        min_subject_similarity: see :class:`gallery.enrollment.enroller.Enroller`; by default no face looks unlike its
+            subject.
         default_threshold: of galleries that are created without one.
         undo_for: how long a merge or a move can be undone.
         search_threads: the most threads of one search, at least 1; best one for each core of the process.
@@ -291,7 +292,7 @@ class Galleries:
     def enroll(
         self, gallery_id: str, subject_id: str, enrollment: Enrollment, *, validate_only: bool = False
     ) -> Enrolled:
-        """Add a face as a template of a subject; see :meth:`gallery.enrollment.Enroller.enroll`."""
+        """Add a face as a template of a subject; see :meth:`gallery.enrollment.enroller.Enroller.enroll`."""
         return self._enroller.enroll(gallery_id, subject_id, enrollment, validate_only=validate_only)
 
     def get_subject(self, gallery_id: str, subject_id: str) -> Subject:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Collection, Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
 from gallery.coming_expiries import ComingExpiries
 from gallery.errors import ContractMismatch
@@ -20,6 +21,7 @@ from gallery.records.identifications import Identification
 from gallery.records.migrations import Migration
 from gallery.records.policies import GalleryPolicy
 from gallery.stores.feed import FIRST, Revision
+from gallery.together import Together
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,8 @@ class OpenGallery:
         show_lock: held while the settings are replaced.
         refresh_lock: held by a thread that asks the store again.
         expiry_lock: held by a thread that removes from the index what has expired.
+        enrollments: those that wait for the change lock; whoever gets it stores all of them.
+        lookalike_searches: those that wait to be made together.
         on_gone: told the gallery, and subjects that were deleted, were merged into others, or have expired. It must not
             raise, and must not use the gallery: the caller holds its locks.
     """
@@ -128,6 +132,11 @@ class OpenGallery:
     refresh_lock: threading.Lock = field(default_factory=threading.Lock)
     expiry_lock: threading.Lock = field(default_factory=threading.Lock)
     on_gone: Callable[[str, Collection[str]], None] = lambda _, __: None
+    enrollments: Together[Any, Any] = field(init=False)
+    lookalike_searches: Together[Any, None] = field(default_factory=lambda: Together(threading.Lock()))
+
+    def __post_init__(self) -> None:
+        self.enrollments = Together(self.change_lock)
 
     @property
     def revision(self) -> Hashable:

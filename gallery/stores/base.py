@@ -35,6 +35,21 @@ class EnrollmentRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class EnrollmentQuestion:
+    """What the store is asked about a face that is to be enrolled.
+
+    Attributes:
+        subject_id: its subject; empty for a new one.
+        picture_sha256: hexadecimal digest of its picture.
+        request_id: the id of the request; empty for none.
+    """
+
+    subject_id: str
+    picture_sha256: str
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class EnrollmentState:
     """What the store knows about a face that is to be enrolled.
 
@@ -48,6 +63,27 @@ class EnrollmentState:
     subject: Subject | None
     templates_of_picture: Sequence[Template]
     answered: tuple[Template, str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class AddedTemplate:
+    """A template that is to be added, and what comes with it.
+
+    Attributes:
+        template: the template.
+        embedding: its embedding under the gallery's contract, shape ``(dimension,)``, unit length.
+        new_subject: its subject, if that is new.
+        request: the request that it answers.
+        crop: the aligned face as PNG.
+        other: its embedding under the other contract of the gallery's migration.
+    """
+
+    template: Template
+    embedding: NDArray[np.float32]
+    new_subject: Subject | None = None
+    request: EnrollmentRequest | None = None
+    crop: bytes | None = None
+    other: NDArray[np.float32] | None = None
 
 
 class SecondEmbeddings(Protocol):
@@ -252,32 +288,25 @@ class Store(Protocol):
     def templates_of_picture(self, gallery_id: str, subject_id: str, picture_sha256: str) -> Sequence[Template]:
         """List the templates of a subject that come from a picture."""
 
-    def enrollment_state(
-        self, gallery_id: str, subject_id: str, *, picture_sha256: str, request_id: str
-    ) -> EnrollmentState:
-        """Return everything that an enrolment depends on; an empty ``request_id`` was never answered."""
+    def enrollment_states(self, gallery_id: str, asked: Sequence[EnrollmentQuestion]) -> Sequence[EnrollmentState]:
+        """Return everything that enrolments depend on; an empty request id was never answered."""
 
     def template_of_request(self, gallery_id: str, request_id: str) -> tuple[Template, str] | None:
         """Return the template that a request was answered with, and the request's digest."""
 
-    def add_template(
-        self,
-        template: Template,
-        embedding: NDArray[np.float32],
-        *,
-        new_subject: Subject | None,
-        request: EnrollmentRequest | None,
-        crop: bytes | None,
-        contract: str = "",
-        other: NDArray[np.float32] | None = None,
-    ) -> None:
-        """Add a template, its subject if that is new, the request that it answers, and its crop.
+    def add_templates(self, gallery_id: str, added: Sequence[AddedTemplate], *, contract: str = "") -> None:
+        """Add templates of different subjects; all of them or none, unless the store has no transactions.
 
-        ``embedding`` is under ``contract``: the gallery's, as the caller knows it, or empty if no other process writes.
-        ``other`` is under the other one of the gallery's migration.
+        Args:
+            gallery_id: the gallery.
+            added: the templates, at least one.
+            contract: the contract of their embeddings: the gallery's, as the caller knows it, or empty if no other
+                process writes.
 
         Raises:
-            ContractMismatch: another process has let the other model search since, and there is no ``other``.
+            SubjectNotFound: a subject that is not new does not exist.
+            ContractMismatch: another process has let the other model search since, and a template has no embedding
+                under it.
         """
 
     def add_request(self, template: Template, request: EnrollmentRequest) -> None:

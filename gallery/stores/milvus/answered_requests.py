@@ -41,13 +41,14 @@ class AnsweredRequests:
         self._faces = faces
         self._templates = templates
 
-    def further(self, location: GalleryLocation, request_id: str) -> Row | None:
-        """Return the row of a further request of a template; ``None`` if there is none."""
-        requests = self._collections.find("requests") if request_id else None
+    def further(self, location: GalleryLocation, request_ids: Sequence[str]) -> dict[str, Row]:
+        """Return the rows of further requests of templates, by request id."""
+        requests = self._collections.find("requests") if request_ids else None
         if requests is None:
-            return None
-        key = row_id(location.key, request_id)
-        return self._milvus.get(requests, [key], ("template", "digest"), strong=True).get(key)
+            return {}
+        keys = {row_id(location.key, request_id): request_id for request_id in request_ids}
+        found = self._milvus.get(requests, list(keys), ("template", "digest"), strong=True)
+        return {keys[key]: row for key, row in found.items()}
 
     def answer(
         self, location: GalleryLocation, rows: Sequence[Row], request_id: str, further: Row | None
@@ -58,7 +59,7 @@ class AnsweredRequests:
             location: the gallery.
             rows: templates, with all whose first request this is.
             request_id: the request.
-            further: what :meth:`further` returned.
+            further: what :meth:`further` returned for it; ``None`` if that was nothing.
         """
         gallery_id = location.row["id"]
         for row in rows:

@@ -7,9 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
 
-import numpy as np
-from numpy.typing import NDArray
-
 from gallery.errors import ExpiryNotStored, SubjectNotFound
 from gallery.etags import check_etag
 from gallery.records.distinct_pairs import Pair, ordered
@@ -18,13 +15,14 @@ from gallery.records.galleries import Gallery, GalleryChange
 from gallery.records.policies import NO_POLICY, GalleryPolicy
 from gallery.records.subjects import Subject, SubjectChange
 from gallery.records.templates import EmbeddedTemplates, StoredFace, Template
-from gallery.stores.base import EnrollmentRequest, EnrollmentState
+from gallery.stores.base import AddedTemplate, EnrollmentQuestion, EnrollmentRequest, EnrollmentState
 from gallery.stores.milvus.answered_requests import AnsweredRequests
 from gallery.stores.milvus.bulk_import import MilvusImport
-from gallery.stores.milvus.connection import MilvusConnection, Row, quoted
+from gallery.stores.milvus.connection import MilvusConnection, Row
 from gallery.stores.milvus.corrections.change_log import MilvusChangeLog
 from gallery.stores.milvus.corrections.claims import Claims
 from gallery.stores.milvus.corrections.distinct_pairs import DistinctRows
+from gallery.stores.milvus.enrolling import MilvusEnrolling
 from gallery.stores.milvus.expired_rows import ExpiredRows
 from gallery.stores.milvus.faces import FaceReader
 from gallery.stores.milvus.gallery_rows import GalleryRows
@@ -37,16 +35,13 @@ from gallery.stores.milvus.observations import MilvusObservations
 from gallery.stores.milvus.outcomes import MilvusOutcomes
 from gallery.stores.milvus.removal import Removal, remove_templates
 from gallery.stores.milvus.rows import (
-    crop_row,
     request_row,
     row_id,
     subject_of,
     subject_row,
-    template_of,
-    template_row,
 )
 from gallery.stores.milvus.schema import Collections, IndexType
-from gallery.stores.milvus.subject_templates import SubjectTemplates, of_subject
+from gallery.stores.milvus.subject_templates import SubjectTemplates
 from gallery.times import Clock, now
 
 _THREADS = 16
@@ -63,7 +58,7 @@ class MilvusStore:
       within :data:`.subject_templates.ORPHAN_AGE` it is taken for part of a concurrent enrolment and stays. A gallery
       appears and disappears with one row.
     - Every call sees what this process wrote before. It sees other processes' writes a fraction of a second later
-      (docs/scale.md has figures). Before a change, and in :meth:`enrollment_state`, it waits for everything that was
+      (docs/scale.md has figures). Before a change, and in :meth:`enrollment_states`, it waits for everything that was
       written before the call.
     - If several processes create the same gallery at the same moment, at most one succeeds. If two rename the same
       thing with the same etag within a time tick of Milvus (200 ms), both succeed, and the later change stands. If two
@@ -131,6 +126,15 @@ class MilvusStore:
             self.milvus, self.collections, self.locator, self._templates, self._distinct, self._outcomes
         )
         self._requests = AnsweredRequests(self.milvus, self.collections, self._expiry, self._faces, self._templates)
+        self._enrolling = MilvusEnrolling(
+            self.milvus,
+            self.collections,
+            self.locator,
+            self._templates,
+            self._requests,
+            self._threads,
+            forget=self._forget,
+        )
         self._observations = MilvusObservations(self.milvus, self.collections, self.locator)
         claims = Claims(self.milvus, self.collections)
         self._second_embeddings = MilvusSecondEmbeddings(
@@ -237,79 +241,24 @@ class MilvusStore:
 
     def templates_of_picture(self, gallery_id: str, subject_id: str, picture_sha256: str) -> Sequence[Template]:
         """See :meth:`gallery.stores.base.Store.templates_of_picture`."""
-        state = self.enrollment_state(gallery_id, subject_id, picture_sha256=picture_sha256, request_id="")
+        (state,) = self.enrollment_states(gallery_id, [EnrollmentQuestion(subject_id, picture_sha256)])
         if state.subject is None:
             raise SubjectNotFound(gallery_id, subject_id)
         return state.templates_of_picture
 
     def template_of_request(self, gallery_id: str, request_id: str) -> tuple[Template, str] | None:
         """See :meth:`gallery.stores.base.Store.template_of_request`."""
-        return self.enrollment_state(gallery_id, "", picture_sha256="", request_id=request_id).answered
+        (state,) = self.enrollment_states(gallery_id, [EnrollmentQuestion("", "", request_id)])
+        return state.answered
 
-    def enrollment_state(
-        self, gallery_id: str, subject_id: str, *, picture_sha256: str, request_id: str
-    ) -> EnrollmentState:
-        """See :meth:`gallery.stores.base.Store.enrollment_state`."""
-        location = self.locator.find(gallery_id)
-        key = row_id(location.key, subject_id)
-        # Each strong read waits for earlier writes, so they run concurrently.
-        finding = self._threads.submit(self.locator.find, gallery_id, strong=True)
-        fields = self.collections.fields("subjects")
-        naming = self._threads.submit(self.milvus.get, self.collections.subjects, [key], fields, strong=True)
-        answering = self._threads.submit(self._requests.further, location, request_id)
-        asked = f" or request == {quoted(request_id)}" if request_id else ""
-        rows = self._templates.find(
-            location, f"{of_subject(subject_id)}{asked}", self.collections.fields("templates"), strong=True
-        )
-        subject, further, found = naming.result().get(key), answering.result(), finding.result()
-        if subject and not self._expiry.is_living(found, subject):
-            subject = None
-        if (found.key, found.listed) != (location.key, location.listed):
-            return self.enrollment_state(gallery_id, subject_id, picture_sha256=picture_sha256, request_id=request_id)
-        own = [row for row in rows if row["subject"] == subject_id]
-        return EnrollmentState(
-            subject=subject_of(subject, gallery_id, templates=len(own)) if subject else None,
-            templates_of_picture=tuple(
-                template_of(row, gallery_id) for row in own if subject and row["picture"] == picture_sha256
-            ),
-            answered=self._requests.answer(location, rows, request_id, further),
-        )
+    def enrollment_states(self, gallery_id: str, asked: Sequence[EnrollmentQuestion]) -> list[EnrollmentState]:
+        """See :meth:`gallery.stores.base.Store.enrollment_states`."""
+        return self._enrolling.states(gallery_id, asked)
 
-    def add_template(
-        self,
-        template: Template,
-        embedding: NDArray[np.float32],
-        *,
-        new_subject: Subject | None,
-        request: EnrollmentRequest | None,
-        crop: bytes | None,
-        contract: str = "",
-        other: NDArray[np.float32] | None = None,
-    ) -> None:
-        """See :meth:`gallery.stores.base.Store.add_template`. A subject that another replica just created stays."""
-        self._check_can_store(template.expire_time is not None or _has_terms(new_subject))
-        location = self.locator.find(template.gallery_id)
-        own, second = location.embedded(template, embedding, contract=contract, other=other)
-        key = row_id(location.key, template.subject_id)
-        rows = self.milvus.get(self.collections.subjects, [key], self.collections.fields("subjects"))
-        exists = key in rows and self._expiry.is_living(location, rows[key])
-        if not exists:
-            if new_subject is None:
-                raise SubjectNotFound(template.gallery_id, template.subject_id)
-            if rows:
-                self._forget(location, template.subject_id)
-            self._templates.remove_orphans(location, template.subject_id)
-        if crop is not None:
-            self.milvus.insert(self.collections.ensure("crops"), [crop_row(template, location.key, crop)])
-        fields = self.collections.fields("templates")
-        # What died between the two has the embedding that is searched by.
-        for each in (own, second) if second else (own,):
-            collection = self.collections.ensure_templates(each.contract, each.embedding.size)
-            row = template_row(each.template, location.key, each.embedding, request, fields)
-            self.milvus.insert(collection, [row])
-        if new_subject is not None and not exists:
-            self._write_subject(location, new_subject)
-        self.locator.invalidate(template.gallery_id)
+    def add_templates(self, gallery_id: str, added: Sequence[AddedTemplate], *, contract: str = "") -> None:
+        """See :meth:`gallery.stores.base.Store.add_templates`, and for what differs :class:`MilvusEnrolling`."""
+        self._check_can_store(any(_has_terms(each) for each in added))
+        self._enrolling.add(gallery_id, added, contract=contract)
 
     def add_request(self, template: Template, request: EnrollmentRequest) -> None:
         """See :meth:`gallery.stores.base.Store.add_request`."""
@@ -453,5 +402,7 @@ class MilvusStore:
             raise ExpiryNotStored
 
 
-def _has_terms(subject: Subject | None) -> bool:
-    return subject is not None and not (subject.consent is None and subject.expire_time is None)
+def _has_terms(added: AddedTemplate) -> bool:
+    subject = added.new_subject
+    terms = (added.template.expire_time, subject and subject.consent, subject and subject.expire_time)
+    return any(each is not None for each in terms)

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from gallery.errors import TemplateNotFound
 from gallery.records.templates import Template
-from gallery.stores.milvus.connection import MilvusConnection, Row, quoted
+from gallery.stores.milvus.connection import MilvusConnection, Row, quoted, quoted_all
 from gallery.stores.milvus.locating.expiry import ExpiryFilter
 from gallery.stores.milvus.locating.gallery_location import GalleryLocation
 from gallery.stores.milvus.removal import remove_templates
@@ -96,9 +96,9 @@ class SubjectTemplates:
         """Remove all templates of a subject."""
         self._remove(location, self.find(location, of_subject(subject_id), (), strong=True, also_expired=True))
 
-    def remove_orphans(self, location: GalleryLocation, subject_id: str) -> None:
-        """Remove templates that are left from an earlier subject with this id; see :data:`ORPHAN_AGE`."""
-        where = f"{of_subject(subject_id)} and created < {microseconds_ago(ORPHAN_AGE)}"
+    def remove_orphans(self, location: GalleryLocation, subject_ids: Sequence[str]) -> None:
+        """Remove templates that are left from earlier subjects with these ids; see :data:`ORPHAN_AGE`."""
+        where = f"{of_subjects(subject_ids)} and created < {microseconds_ago(ORPHAN_AGE)}"
         self._remove(location, self.find(location, where, (), also_expired=True))
 
     def remove_all_orphans(self, location: GalleryLocation) -> None:
@@ -117,6 +117,11 @@ class SubjectTemplates:
 def of_subject(subject_id: str) -> str:
     """Return the expression that matches the templates of a subject."""
     return f"subject == {quoted(subject_id)}"
+
+
+def of_subjects(subject_ids: Sequence[str]) -> str:
+    """Return the expression that matches the templates of subjects."""
+    return f"subject in {quoted_all(subject_ids)}"
 
 
 def _id(row: Row) -> str:

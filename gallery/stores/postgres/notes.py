@@ -20,7 +20,7 @@ NOTED = """noted AS (
             SELECT * FROM revisions WHERE gallery_key = changed.key ORDER BY revision DESC LIMIT 1
         ) AS latest
     )
-    SELECT pg_notify(current_schema(), '') FROM changed
+    SELECT pg_notify(current_schema(), ''), changed.templates FROM changed
 """
 """The end of a statement that changes a gallery; its part ``changed`` has the gallery's key, and what it adds to the
 counts of subjects and templates.

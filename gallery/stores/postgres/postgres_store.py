@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
 from datetime import datetime
-from functools import partial
-
-import numpy as np
-from numpy.typing import NDArray
 
 from gallery.errors import (
-    ContractMismatch,
     GalleryExists,
     GalleryNotEmpty,
     StorageUnavailable,
-    SubjectNotFound,
     TemplateNotFound,
 )
 from gallery.etags import check_etag
@@ -24,13 +18,13 @@ from gallery.records.galleries import Gallery, GalleryChange
 from gallery.records.policies import GalleryPolicy
 from gallery.records.subjects import Subject, SubjectChange
 from gallery.records.templates import EmbeddedTemplates, StoredFace, Template
-from gallery.stores.base import EnrollmentRequest, EnrollmentState
-from gallery.stores.postgres.answered_requests import answer_of, ask_for_answer, requests_of
+from gallery.stores.base import AddedTemplate, EnrollmentQuestion, EnrollmentRequest, EnrollmentState
+from gallery.stores.postgres.answered_requests import answers_of, ask_for_answers, requests_of
 from gallery.stores.postgres.bulk_import import PostgresImport
 from gallery.stores.postgres.connection.database import PostgresDatabase
 from gallery.stores.postgres.corrections.change_log import PostgresChangeLog
 from gallery.stores.postgres.corrections.distinct_pairs import delete_pairs, read_pairs, tell_apart
-from gallery.stores.postgres.enrolling import add_template, enrollment_state
+from gallery.stores.postgres.enrolling import add_templates, enrollment_states
 from gallery.stores.postgres.expiry import delete_expired, effect_of, find_ahead, find_expired, has_terms
 from gallery.stores.postgres.feed import PostgresFeed
 from gallery.stores.postgres.inserts import (
@@ -223,58 +217,22 @@ class PostgresStore:
             wanted = {"key": key, "picture": picture_sha256, "now": moment}
             return [template_of(row) for row in connection.execute(query.encode(), wanted)]
 
-    def enrollment_state(
-        self, gallery_id: str, subject_id: str, *, picture_sha256: str, request_id: str
-    ) -> EnrollmentState:
-        """See :meth:`gallery.stores.base.Store.enrollment_state`."""
+    def enrollment_states(self, gallery_id: str, asked: Sequence[EnrollmentQuestion]) -> list[EnrollmentState]:
+        """See :meth:`gallery.stores.base.Store.enrollment_states`."""
         with self.database.reading() as connection:
-            return enrollment_state(
-                connection,
-                gallery_id,
-                subject_id,
-                picture_sha256=picture_sha256,
-                request_id=request_id,
-                now=self._now(),
-            )
+            return enrollment_states(connection, gallery_id, asked, self._now())
 
     def template_of_request(self, gallery_id: str, request_id: str) -> tuple[Template, str] | None:
         """See :meth:`gallery.stores.base.Store.template_of_request`."""
         with self.database.reading() as connection:
             gallery_key_of(connection, gallery_id)
-            return answer_of(ask_for_answer(connection, gallery_id, request_id, self._now()))
+            return answers_of(ask_for_answers(connection, gallery_id, [request_id], self._now())).get(request_id)
 
-    def add_template(
-        self,
-        template: Template,
-        embedding: NDArray[np.float32],
-        *,
-        new_subject: Subject | None,
-        request: EnrollmentRequest | None,
-        crop: bytes | None,
-        contract: str = "",
-        other: NDArray[np.float32] | None = None,
-    ) -> None:
-        """See :meth:`gallery.stores.base.Store.add_template`."""
-        add = partial(
-            add_template,
-            now=self._now(),
-            new_subject=new_subject,
-            request=request,
-            crop=crop,
-            is_locked=self.database.is_in_one_transaction,
-        )
+    def add_templates(self, gallery_id: str, added: Sequence[AddedTemplate], *, contract: str = "") -> None:
+        """See :meth:`gallery.stores.base.Store.add_templates`."""
         with self.database.writing() as connection:
-            if add(connection, template, embedding, contract=contract, other=other):
-                return
-            gallery = find_gallery(connection, template.gallery_id, self._now())
-            if contract in ("", gallery.contract):
-                raise SubjectNotFound(template.gallery_id, template.subject_id)
-            # The other model searches since.
-            if other is None or gallery.migration is None or contract not in gallery.contracts:
-                raise ContractMismatch(template.gallery_id, expected=gallery.contract, found=contract)
-            template = replace(template, embedding_model=gallery.migration.model(gallery.contract).sha256)
-            if not add(connection, template, other, contract=gallery.contract, other=embedding):
-                raise SubjectNotFound(template.gallery_id, template.subject_id)
+            is_locked = self.database.is_in_one_transaction
+            add_templates(connection, gallery_id, added, contract=contract, now=self._now(), is_locked=is_locked)
 
     def add_request(self, template: Template, request: EnrollmentRequest) -> None:
         """See :meth:`gallery.stores.base.Store.add_request`."""

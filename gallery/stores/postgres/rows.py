@@ -66,12 +66,12 @@ TEMPLATE = f"""
     WHERE NOT is_hidden AND {LIVING_SUBJECT} AND {LIVING_TEMPLATE}
 """  # noqa: S608
 ANSWER = f"""
-    SELECT {_TEMPLATE_COLUMNS}, digest
+    SELECT {_TEMPLATE_COLUMNS}, digest, request_id
     FROM requests JOIN templates ON templates.key = requests.template_key JOIN subjects ON subjects.key = subject_key
         JOIN galleries ON galleries.key = requests.gallery_key
     WHERE NOT is_hidden AND {LIVING_SUBJECT} AND {LIVING_TEMPLATE}
 """  # noqa: S608
-"""The template that a request was answered with, and the request's digest."""
+"""The template that a request was answered with, the request's digest, and its id."""
 _CROP = "(SELECT png FROM crops WHERE template_key = templates.key)"
 FACE = f"""
     SELECT {_SUBJECT_COLUMNS.format(templates=0)}, {_TEMPLATE_COLUMNS}, own.embedding, other.embedding,
@@ -101,6 +101,12 @@ EMBEDDED_WITH_KEY = EMBEDDED_BY_AGE.replace("SELECT subject_id", "SELECT templat
 """The same, with the key of the template in front."""
 EMBEDDED_BY_SUBJECT = EMBEDDED_BY_AGE.replace("= templates.gallery_key", "= subjects.gallery_key")
 """The same, to be read in the order of subjects."""
+FOR_EACH_SUBJECT = """
+    SELECT found.* FROM unnest(%(subjects)s::TEXT[]) AS asked (subject)
+        CROSS JOIN LATERAL ({query} AND subject_id = asked.subject OFFSET 0) AS found
+"""
+"""A query for each of some subjects. ``OFFSET 0`` keeps the planner from reading the whole gallery instead, which it
+prefers as long as it does not know how large that is."""
 _SUBJECT_KEY = f"""
     SELECT subjects.key FROM subjects JOIN galleries ON galleries.key = subjects.gallery_key
     WHERE subjects.gallery_key = %(gallery)s AND subject_id = %(subject)s AND {LIVING_SUBJECT}

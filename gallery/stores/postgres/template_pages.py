@@ -16,6 +16,7 @@ from gallery.stores.postgres.rows import (
     EMBEDDED_BY_SUBJECT,
     EMBEDDED_WITH_KEY,
     FACE,
+    FOR_EACH_SUBJECT,
     embedded_of,
     faces_of,
 )
@@ -31,12 +32,14 @@ _BY_SUBJECT = f"""{EMBEDDED_BY_SUBJECT} AND subjects.gallery_key = %(gallery)s
     AND embeddings.contract_key = %(contract)s
     AND subject_id >= %(subject)s AND (subject_id, template_id) > (%(subject)s, %(template)s)
     ORDER BY subject_id, template_id LIMIT %(limit)s"""
-_OF_SUBJECTS = f"""{EMBEDDED_BY_SUBJECT} AND subjects.gallery_key = %(gallery)s
-    AND embeddings.contract_key = %(contract)s AND subject_id = ANY(%(subjects)s)"""
-_LIVING = f"""
+_OF_SUBJECTS = FOR_EACH_SUBJECT.format(
+    query=f"""{EMBEDDED_BY_SUBJECT} AND subjects.gallery_key = %(gallery)s AND embeddings.contract_key = %(contract)s"""
+)
+_LIVING = FOR_EACH_SUBJECT.format(
+    query=f"""
     SELECT subject_id FROM subjects JOIN galleries ON galleries.key = gallery_key
-    WHERE gallery_key = %(gallery)s AND subject_id = ANY(%(subjects)s) AND {LIVING_SUBJECT}
-"""  # noqa: S608 - only the constant above is inserted
+    WHERE gallery_key = %(gallery)s AND {LIVING_SUBJECT}"""  # noqa: S608 - only the constant above is inserted
+)
 # First the rest of the subject that the last page ended in: the two queries use different indexes.
 _REST_OF_SUBJECT = f"""{FACE} AND subjects.gallery_key = %(gallery)s AND subject_id = %(subject)s
     AND template_id > %(template)s ORDER BY template_id LIMIT %(limit)s"""

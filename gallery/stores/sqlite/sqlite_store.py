@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 from gallery.encryption.master_keys import MasterKeySource
 from gallery.encryption.values import SEALED_TEXT, CannotOpen
@@ -32,7 +29,7 @@ from gallery.records.galleries import Gallery, GalleryChange
 from gallery.records.policies import GalleryPolicy
 from gallery.records.subjects import Subject, SubjectChange
 from gallery.records.templates import EmbeddedTemplates, StoredFace, Template
-from gallery.stores.base import EnrollmentRequest, EnrollmentState
+from gallery.stores.base import AddedTemplate, EnrollmentQuestion, EnrollmentRequest, EnrollmentState
 from gallery.stores.columns import BadRow
 from gallery.stores.sqlite.answered_requests import find_answer, requests_of
 from gallery.stores.sqlite.bulk_import import SqliteImport, check_id_is_free, hide
@@ -278,49 +275,46 @@ class SqliteStore:
             found = [template_of(row, self._opener) for row in rows]
             return [template for template in found if template.picture_sha256 == picture_sha256]
 
-    def enrollment_state(
-        self, gallery_id: str, subject_id: str, *, picture_sha256: str, request_id: str
-    ) -> EnrollmentState:
-        """See :meth:`gallery.stores.base.Store.enrollment_state`."""
-        try:
-            subject = self.subject(gallery_id, subject_id)
-        except SubjectNotFound:
-            subject = None
-        return EnrollmentState(
-            subject,
-            self.templates_of_picture(gallery_id, subject_id, picture_sha256) if subject else (),
-            self.template_of_request(gallery_id, request_id) if request_id else None,
-        )
+    def enrollment_states(self, gallery_id: str, asked: Sequence[EnrollmentQuestion]) -> list[EnrollmentState]:
+        """See :meth:`gallery.stores.base.Store.enrollment_states`."""
+        return [self._enrollment_state(gallery_id, each) for each in asked]
 
     def template_of_request(self, gallery_id: str, request_id: str) -> tuple[Template, str] | None:
         """See :meth:`gallery.stores.base.Store.template_of_request`."""
         with self._reading() as connection:
             return find_answer(connection, gallery_key_of(connection, gallery_id), request_id, self._opener)
 
-    def add_template(
+    def add_templates(
         self,
-        template: Template,
-        embedding: NDArray[np.float32],
+        gallery_id: str,
+        added: Sequence[AddedTemplate],
         *,
-        new_subject: Subject | None,
-        request: EnrollmentRequest | None,
-        crop: bytes | None,
         contract: str = "",  # noqa: ARG002 - the gallery's: no other process writes
-        other: NDArray[np.float32] | None = None,
     ) -> None:
-        """See :meth:`gallery.stores.base.Store.add_template`."""
-        if new_subject is not None:
-            self._delete_if_expired(template.gallery_id, new_subject.subject_id)
+        """See :meth:`gallery.stores.base.Store.add_templates`."""
+        for each in added:
+            if each.new_subject is not None:
+                self._delete_if_expired(gallery_id, each.new_subject.subject_id)
         with self._writing() as connection:
-            gallery_key = gallery_key_of(connection, template.gallery_id)
+            gallery_key = gallery_key_of(connection, gallery_id)
             sealer = self._encryption.sealer_of(connection, gallery_key)
-            subject = new_subject or find_subject(connection, template.gallery_id, template.subject_id, self._opener)
-            face = StoredFace(subject, template, embedding, crop, other)
             keys = stored_keys(connection, gallery_key, self._opener, create=True)
-            subjects = face_rows(gallery_key, [face], sealer, keys).insert(connection)
-            add_to_counts(connection, gallery_key, subjects=subjects, templates=1)
-            if request is not None:
-                insert_request(connection, gallery_key, request, _template_key(connection, template), sealer)
+            faces = [
+                StoredFace(
+                    each.new_subject or find_subject(connection, gallery_id, each.template.subject_id, self._opener),
+                    each.template,
+                    each.embedding,
+                    each.crop,
+                    each.other,
+                )
+                for each in added
+            ]
+            subjects = face_rows(gallery_key, faces, sealer, keys).insert(connection)
+            add_to_counts(connection, gallery_key, subjects=subjects, templates=len(faces))
+            for each in added:
+                if each.request is not None:
+                    key = _template_key(connection, each.template)
+                    insert_request(connection, gallery_key, each.request, key, sealer)
 
     def add_request(self, template: Template, request: EnrollmentRequest) -> None:
         """See :meth:`gallery.stores.base.Store.add_request`."""
@@ -476,6 +470,17 @@ class SqliteStore:
         with suppress(StorageError):
             self.database.erase_traces(patience=0)
         self.database.close()
+
+    def _enrollment_state(self, gallery_id: str, asked: EnrollmentQuestion) -> EnrollmentState:
+        try:
+            subject = self.subject(gallery_id, asked.subject_id)
+        except SubjectNotFound:
+            subject = None
+        return EnrollmentState(
+            subject,
+            self.templates_of_picture(gallery_id, asked.subject_id, asked.picture_sha256) if subject else (),
+            self.template_of_request(gallery_id, asked.request_id) if asked.request_id else None,
+        )
 
     def _delete_if_expired(self, gallery_id: str, subject_id: str) -> None:
         """Delete a subject that has expired, so that a new one can have its id."""

@@ -191,20 +191,20 @@ def test_who_is_enrolled_anew_while_the_expiry_is_carried_out_stays_in_the_index
     """The enrolment begins before the expiry, and ends between finding out who has expired and removing that."""
     galleries.enroll("g", "ann", expiring(face(axis(0)), DAY))
     expires, removes, enrolls = threading.Event(), threading.Event(), threading.Event()
-    remove, state = MemoryIndex.remove, SqliteStore.enrollment_state
+    remove, states = MemoryIndex.remove, SqliteStore.enrollment_states
 
     def wait_and_remove(index: MemoryIndex, expired: Expired) -> None:
         removes.set()
         enrolls.wait(PATIENCE)
         remove(index, expired)
 
-    def wait_and_read(*args: Any, **kwargs: Any) -> EnrollmentState:
+    def wait_and_read(*args: Any, **kwargs: Any) -> list[EnrollmentState]:
         expires.set()
         removes.wait(PATIENCE)
-        return state(*args, **kwargs)
+        return states(*args, **kwargs)
 
     monkeypatch.setattr(MemoryIndex, "remove", wait_and_remove)
-    monkeypatch.setattr(SqliteStore, "enrollment_state", wait_and_read)
+    monkeypatch.setattr(SqliteStore, "enrollment_states", wait_and_read)
     with ThreadPoolExecutor(2) as pool:
         enrolled = pool.submit(galleries.enroll, "g", "ann", face(axis(1)))
         expires.wait(PATIENCE)

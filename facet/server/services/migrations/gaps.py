@@ -16,7 +16,7 @@ from facet.server.scheduling.workers import Workers
 from facet.server.services.pictures import analyze_and_align
 from facet.server.wire import convert, migrations, validate
 from facet.v1 import migrations_pb2 as pb
-from gallery.enrollment import SAME_FACE_IOU, overlap
+from gallery.enrollment.face_checks import SAME_FACE_IOU, overlap
 from gallery.galleries import Galleries
 from gallery.migration.gaps import Gap
 from gallery.migration.migrations import MAX_FACES

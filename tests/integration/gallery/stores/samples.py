@@ -15,7 +15,7 @@ from gallery.records.calibrations import Calibration, CalibrationSource
 from gallery.records.galleries import Gallery
 from gallery.records.subjects import Subject
 from gallery.records.templates import StoredFace, Template
-from gallery.stores.base import EnrollmentRequest, Store
+from gallery.stores.base import AddedTemplate, EnrollmentQuestion, EnrollmentRequest, EnrollmentState, Store
 
 DIMENSION = 32
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
@@ -101,10 +101,34 @@ def enroll(
 ) -> Template:
     """Add a template to a store, with its subject if that is new."""
     template = new_template(gallery, subject_id, picture=picture, crop=crop is not None)
-    known = store.enrollment_state(gallery.gallery_id, subject_id, picture_sha256=picture, request_id="")
+    known = enrollment_state(store, gallery.gallery_id, subject_id, picture_sha256=picture, request_id="")
     new = None if known.subject else new_subject(gallery, subject_id)
-    store.add_template(template, vectors(1, seed)[0], new_subject=new, request=request, crop=crop)
+    add_template(store, template, vectors(1, seed)[0], new_subject=new, request=request, crop=crop)
     return template
+
+
+def add_template(
+    store: Store,
+    template: Template,
+    embedding: NDArray[np.float32],
+    *,
+    new_subject: Subject | None = None,
+    request: EnrollmentRequest | None = None,
+    crop: bytes | None = None,
+    contract: str = "",
+    other: NDArray[np.float32] | None = None,
+) -> None:
+    """Add one template to a store."""
+    added = AddedTemplate(template, embedding, new_subject, request, crop, other)
+    store.add_templates(template.gallery_id, [added], contract=contract)
+
+
+def enrollment_state(
+    store: Store, gallery_id: str, subject_id: str, *, picture_sha256: str, request_id: str
+) -> EnrollmentState:
+    """Ask a store about one enrolment."""
+    (state,) = store.enrollment_states(gallery_id, [EnrollmentQuestion(subject_id, picture_sha256, request_id)])
+    return state
 
 
 def template_ids(found: Sequence[Template]) -> list[str]:

@@ -23,7 +23,9 @@ from gallery.stores.milvus import schema
 from gallery.stores.milvus.milvus_store import MilvusStore
 from tests.integration.gallery.stores.samples import (
     NOW,
+    add_template,
     enroll,
+    enrollment_state,
     new_gallery,
     new_subject,
     new_template,
@@ -41,7 +43,7 @@ def add(store: Store, gallery: Gallery, subject_id: str, **fields: datetime | Co
     template = new_template(gallery, subject_id)
     subject = replace(new_subject(gallery, subject_id), **fields)  # type: ignore[arg-type] # fields by name
     request = EnrollmentRequest(f"r {subject_id}", "d")
-    store.add_template(template, vectors(1)[0], new_subject=subject, request=request, crop=None)
+    add_template(store, template, vectors(1)[0], new_subject=subject, request=request, crop=None)
     return template
 
 
@@ -71,7 +73,7 @@ def test_what_has_expired_is_as_if_it_did_not_exist(store: Store, gallery: Galle
     gone = add(store, gallery, "ann", expire_time=PAST)
     add(store, gallery, "bob", expire_time=FUTURE)
     short = replace(new_template(gallery, "bob", picture="short"), expire_time=PAST)
-    store.add_template(short, vectors(1, 1)[0], new_subject=None, request=None, crop=b"crop")
+    add_template(store, short, vectors(1, 1)[0], new_subject=None, request=None, crop=b"crop")
     bob = store.subject(here, "bob")
     assert bob.template_count == 1
     assert store.subjects(here, after="", limit=5) == [bob]
@@ -81,7 +83,7 @@ def test_what_has_expired_is_as_if_it_did_not_exist(store: Store, gallery: Galle
     assert not store.templates_of_picture(here, "bob", "short")
     assert list(store.embedded_templates(here, after="", limit=5).subject_ids) == ["bob"]
     assert [each.subject.subject_id for each in store.faces(here, after=("", ""), limit=5)] == ["bob"]
-    state = store.enrollment_state(here, "ann", picture_sha256="picture", request_id="r ann")
+    state = enrollment_state(store, here, "ann", picture_sha256="picture", request_id="r ann")
     assert (state.subject, list(state.templates_of_picture), state.answered) == (None, [], None)
     assert store.template_of_request(here, "r ann") is None
     for ask in (
@@ -106,7 +108,7 @@ def test_what_has_expired_is_listed_and_deleted(store: Store, gallery: Gallery) 
     for subject_id in ("ann", "bob", "cid"):
         add(store, gallery, subject_id, expire_time=PAST if subject_id != "cid" else FUTURE)
     short = replace(new_template(gallery, "cid", picture="short"), expire_time=PAST)
-    store.add_template(short, vectors(1, 1)[0], new_subject=None, request=None, crop=b"crop")
+    add_template(store, short, vectors(1, 1)[0], new_subject=None, request=None, crop=b"crop")
     assert len(store.expired(here, limit=1).subject_ids) == 1
     expired = store.expired(here, limit=9)
     assert sorted(expired.subject_ids) == ["ann", "bob"]

@@ -17,12 +17,14 @@ from gallery.errors import (
 )
 from gallery.records.galleries import Gallery
 from gallery.records.subjects import renaming
-from gallery.stores.base import EnrollmentRequest, Store
+from gallery.stores.base import AddedTemplate, EnrollmentQuestion, EnrollmentRequest, Store
 from tests.integration.gallery.stores.samples import (
     NOW,
     ODD_IDS,
+    add_template,
     all_pages,
     enroll,
+    enrollment_state,
     new_gallery,
     new_subject,
     new_template,
@@ -40,13 +42,59 @@ def test_every_method_reports_a_missing_subject(store: Store, gallery: Gallery) 
         lambda: store.delete_subject(here, "ann", etag=""),
         lambda: store.templates(here, "ann", after="", limit=1),
         lambda: store.templates_of_picture(here, "ann", "p"),
-        lambda: store.add_template(new_template(gallery), vectors(1)[0], new_subject=None, request=None, crop=None),
+        lambda: add_template(store, new_template(gallery), vectors(1)[0], new_subject=None, request=None, crop=None),
         lambda: store.delete_template(here, "ann", "t"),
     ]
     for ask in asked:
         with pytest.raises(SubjectNotFound):
             ask()
-    assert store.enrollment_state(here, "ann", picture_sha256="p", request_id="r").subject is None
+    assert enrollment_state(store, here, "ann", picture_sha256="p", request_id="r").subject is None
+
+
+def test_several_templates_are_added_at_once(store: Store, gallery: Gallery) -> None:
+    enroll(store, gallery, "ann", picture="first")
+    here = gallery.gallery_id
+    templates = [new_template(gallery, each, crop=each == "cid") for each in ("ann", "bob", "cid")]
+    requests = [None, EnrollmentRequest("r", "d"), None]
+    crop = bytes(range(256))
+    store.add_templates(
+        here,
+        [
+            AddedTemplate(
+                template,
+                embedding,
+                None if template.subject_id == "ann" else new_subject(gallery, template.subject_id),
+                request,
+                crop if template.has_crop else None,
+            )
+            for template, embedding, request in zip(templates, vectors(3, 1), requests, strict=True)
+        ],
+    )
+    faces = {
+        face.template.template_id: face
+        for face in store.faces(here, after=("", ""), limit=10)
+        if face.template is not None
+    }
+    for template, embedding in zip(templates, vectors(3, 1), strict=True):
+        stored = faces[template.template_id]
+        assert stored.template == template
+        assert stored.subject.subject_id == template.subject_id
+        assert stored.crop == (crop if template.has_crop else None)
+        assert stored.embedding is not None
+        np.testing.assert_allclose(stored.embedding, embedding, atol=1e-6)
+    assert store.template_of_request(here, "r") == (templates[1], "d")
+    assert [store.subject(here, each).template_count for each in ("ann", "bob", "cid")] == [2, 1, 1]
+    assert (store.gallery(here).subject_count, store.gallery(here).template_count) == (3, 4)
+
+
+def test_several_states_are_read_at_once(store: Store, gallery: Gallery) -> None:
+    ann = enroll(store, gallery, "ann", picture="a", request=EnrollmentRequest("r a", "d"))
+    enroll(store, gallery, "bob", picture="b")
+    asked = [("ann", "a", ""), ("ann", "b", ""), ("bob", "b", "r a"), ("", "a", ""), ("cid", "a", "r c")]
+    states = store.enrollment_states(gallery.gallery_id, [EnrollmentQuestion(*each) for each in asked])
+    assert [state.subject and state.subject.subject_id for state in states] == ["ann", "ann", "bob", None, None]
+    assert [len(state.templates_of_picture) for state in states] == [1, 0, 1, 0, 0]
+    assert [state.answered for state in states] == [None, None, (ann, "d"), None, None]
 
 
 def test_a_template_is_stored_with_its_subject_and_crop(store: Store, gallery: Gallery) -> None:
@@ -96,7 +144,7 @@ def test_templates_are_found_by_subject_and_picture(store: Store, gallery: Galle
     enroll(store, gallery, picture="another")
     enroll(store, gallery, "bob", picture="p")
     assert template_ids(store.templates_of_picture(gallery.gallery_id, "ann", "p")) == template_ids([one, other])
-    known = store.enrollment_state(gallery.gallery_id, "ann", picture_sha256="p", request_id="")
+    known = enrollment_state(store, gallery.gallery_id, "ann", picture_sha256="p", request_id="")
     assert (known.subject, template_ids(known.templates_of_picture)) == (
         store.subject(gallery.gallery_id, "ann"),
         template_ids([one, other]),
@@ -110,11 +158,11 @@ def test_a_request_is_stored_as_long_as_its_template(store: Store, gallery: Gall
     store.add_request(template, EnrollmentRequest("r2", "other digest"))
     for request_id, digest in (('r "1"', "digest"), ("r2", "other digest")):
         assert store.template_of_request(here, request_id) == (template, digest)
-        assert store.enrollment_state(here, "ann", picture_sha256="", request_id=request_id).answered == (
+        assert enrollment_state(store, here, "ann", picture_sha256="", request_id=request_id).answered == (
             template,
             digest,
         )
-        assert store.enrollment_state(here, "bob", picture_sha256="", request_id=request_id).answered == (
+        assert enrollment_state(store, here, "bob", picture_sha256="", request_id=request_id).answered == (
             template,
             digest,
         )

@@ -18,6 +18,7 @@ from gallery.errors import ExportOutdated, GalleryNotFound
 from gallery.galleries import Galleries
 from gallery.records.subjects import renaming
 from gallery.records.templates import StoredFace
+from gallery.stores.base import AddedTemplate
 from gallery.stores.sqlite.sqlite_store import SqliteStore
 from gallery.transfer.parquet.schema import GROUP_LINES
 from tests.unit.gallery.transfer.samples import (
@@ -121,14 +122,10 @@ def test_a_subject_created_again_during_an_export_is_not_mixed_with_the_deleted_
     pieces = galleries.transfer.export_gallery("g")
     first = next(pieces)
     galleries.delete_subject("g", "crowd")
-    importing = [face_of(GROUP_LINES + 7, subject_of("crowd", create_time=START + timedelta(9)))]
-    store.add_template(
-        importing[0].template,  # type: ignore[arg-type]
-        importing[0].embedding,  # type: ignore[arg-type]
-        new_subject=importing[0].subject,
-        request=None,
-        crop=None,
-    )
+    again = face_of(GROUP_LINES + 7, subject_of("crowd", create_time=START + timedelta(9)))
+    assert again.template is not None
+    assert again.embedding is not None
+    store.add_templates("g", [AddedTemplate(again.template, again.embedding, again.subject)])
     lines = lines_in(first.data + b"".join(piece.data for piece in pieces))
     assert len(lines) == GROUP_LINES
 
@@ -143,7 +140,7 @@ def test_the_first_template_of_a_subject_already_exported_without_is_left_out(
     face = face_of(GROUP_LINES + 7, last)
     assert face.template is not None
     assert face.embedding is not None
-    store.add_template(face.template, face.embedding, new_subject=None, request=None, crop=None)
+    store.add_templates("g", [AddedTemplate(face.template, face.embedding)])
     data = first.data + b"".join(piece.data for piece in pieces)
     assert import_into(galleries, data).template_count == GROUP_LINES - 1
 

@@ -32,6 +32,7 @@ from tests.integration.gallery.stores.milvus.samples import (
     new_gallery,
     vectors,
 )
+from tests.integration.gallery.stores.samples import add_template, enrollment_state
 
 
 def test_an_orphaned_template_is_invisible_and_removed_by_the_next_enrolment(store: MilvusStore) -> None:
@@ -51,7 +52,7 @@ def test_an_orphaned_template_is_invisible_and_removed_by_the_next_enrolment(sto
     with pytest.raises(SubjectNotFound):
         galleries.get_subject(gallery_id, "ann")
     assert [each.subject_id for each in galleries.list_subjects(gallery_id, page_size=5).items] == ["bob"]
-    assert store.enrollment_state(gallery_id, "ann", picture_sha256="p", request_id="").templates_of_picture == ()
+    assert enrollment_state(store, gallery_id, "ann", picture_sha256="p", request_id="").templates_of_picture == ()
     assert [each.subject.subject_id for each in store.faces(gallery_id, after=("", ""), limit=5)] == ["bob"]
     assert list(store.embedded_templates(gallery_id, after="", limit=1).subject_ids) == ["bob"]
     enrolled = galleries.enroll(gallery_id, "ann", face(first, picture="p"))
@@ -65,7 +66,7 @@ def test_a_subject_enrolled_by_two_replicas_keeps_its_name_and_gets_both_templat
     theirs, ours = (Subject(gallery_id, "ann", name, 0, now, now, name) for name in ("theirs", "ours"))
     for subject, embedding in zip((theirs, ours), vectors(2, 1), strict=True):
         template = Template(uuid.uuid4().hex, gallery_id, "ann", subject.etag, (0, 0, 1, 1), 1.0, now)
-        store.add_template(template, embedding, new_subject=subject, request=None, crop=None)
+        add_template(store, template, embedding, new_subject=subject, request=None, crop=None)
     assert galleries.get_subject(gallery_id, "ann") == replace(theirs, template_count=2)
 
 

@@ -35,6 +35,7 @@ from tests.integration.gallery.stores.milvus.migrating import (
     unless_it_dies,
 )
 from tests.integration.gallery.stores.milvus.samples import DIMENSION, face, filled, new_gallery, vectors
+from tests.integration.gallery.stores.samples import add_template, enrollment_state
 from tests.waiting import until
 
 FACES = vectors(6, 1)
@@ -204,7 +205,7 @@ def test_templates_of_either_model_alone_are_listed_counted_and_found_by_their_o
     check_rows(store, here)
     assert [each.template_count for each in store.subjects(here, after="", limit=9)] == [1, 2, 1]
     assert [each.picture_sha256 for each in store.templates(here, "cid", after="", limit=9)] == ["2"]
-    assert store.enrollment_state(here, "cid", picture_sha256="2", request_id="").templates_of_picture
+    assert enrollment_state(store, here, "cid", picture_sha256="2", request_id="").templates_of_picture
     assert list(store.embedded_by_subject(here, after=("", ""), limit=9).subject_ids) == ["ann", "bob", "bob"]
     assert sorted(store.embedded_templates(here, after="", limit=9, contract=OLD.contract).subject_ids) == [
         "ann",
@@ -403,7 +404,9 @@ def test_an_enrolment_that_began_before_another_server_switched_has_its_embeddin
     def add(template_id: str, *, contract: str, other: Any) -> None:
         template = Template(template_id, here, "dan", template_id, (0, 0, 1, 1), 1.0, made, embedding_model=OLD.sha256)
         dan = Subject(here, "dan", "", 0, made, made, "e")
-        store.add_template(template, FACES[3], new_subject=dan, request=None, crop=None, contract=contract, other=other)
+        add_template(
+            store, template, FACES[3], new_subject=dan, request=None, crop=None, contract=contract, other=other
+        )
 
     with pytest.raises(ContractMismatch):
         add("alone", contract=OLD.contract, other=None)

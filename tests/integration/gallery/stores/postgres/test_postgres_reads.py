@@ -35,14 +35,16 @@ def people(store: PostgresStore) -> Gallery:
 
 
 def test_a_statement_reads_its_own_rows_without_statistics(store: PostgresStore, people: Gallery) -> None:
+    from gallery.stores.base import EnrollmentQuestion
     from gallery.stores.postgres import enrolling, expiry, rows, template_pages
-    from gallery.stores.postgres.keys import gallery_key_of
+    from gallery.stores.postgres.keys import gallery_key_of, searching_contract_key
 
     here, moment = people.gallery_id, to_microseconds(now())
     last = store.embedded_templates(here, after="", limit=50).template_ids[-1]
     middle = ("s20", "")
     with store.database.reading() as connection:
         key = gallery_key_of(connection, here)
+        contract = searching_contract_key(connection, key)
         place = template_pages.place_of_template(connection, key, last) or 0
         asked: dict[str, tuple[Callable[[], Any], int]] = {
             "by age": (
@@ -68,11 +70,16 @@ def test_a_statement_reads_its_own_rows_without_statistics(store: PostgresStore,
             "subject": (lambda: [rows.find_subject(connection, here, "s20", moment)], 1),
             "state": (
                 lambda: (
-                    enrolling.enrollment_state(
-                        connection, here, "s20", picture_sha256="p20", request_id="r", now=moment
-                    ).templates_of_picture
+                    enrolling.enrollment_states(connection, here, [EnrollmentQuestion("s20", "p20", "r")], moment)[
+                        0
+                    ].templates_of_picture
                 ),
                 1,
+            ),
+            "living": (lambda: template_pages.ask_for_living(connection, key, {"s20", "s21"}, moment).fetchall(), 2),
+            "embedded": (
+                lambda: template_pages.ask_for_embedded(connection, key, {"s20", "s21"}, contract, moment).fetchall(),
+                4,
             ),
             "expired": (
                 lambda: expiry.find_expired(connection, key, moment, limit=5).subject_ids,

@@ -17,6 +17,7 @@ from gallery.errors import GalleryExists, GalleryNotFound, StorageFull, StorageU
 from gallery.records.galleries import Gallery
 from gallery.records.subjects import Subject
 from gallery.records.templates import StoredFace, Template
+from gallery.stores.base import AddedTemplate
 from gallery.stores.sqlite.sqlite_store import SqliteStore
 from gallery.stores.sqlite.verify import verify
 
@@ -264,7 +265,7 @@ def test_an_import_and_enrolments_take_turns(store: SqliteStore) -> None:
             break
         assert face.template is not None
         assert face.embedding is not None
-        store.add_template(face.template, face.embedding, new_subject=face.subject, request=None, crop=None)
+        store.add_templates("other", [AddedTemplate(face.template, face.embedding, face.subject)])
         enrolled += 1
     filling.join()
     # There are ten batches: without taking turns, no enrolment would come between them.

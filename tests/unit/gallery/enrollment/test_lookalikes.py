@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
+from gallery.enrollment.lookalikes import LookalikeSearch
 from gallery.errors import LooksLikeAnotherSubject
 from gallery.galleries import Galleries
-from gallery.lookalikes import LookalikeSearch
 from gallery.records.galleries import GalleryChange
 from tests.unit.gallery.samples import CONTRACT, axis, between, face
 

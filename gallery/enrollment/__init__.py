@@ -1,0 +1,1 @@
+"""Enrolment: a face becomes a template of a subject."""

@@ -1,0 +1,147 @@
+"""Enrolments that wait for a gallery are stored together; each is checked as if the others had come before it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from gallery.errors import (
+    ConsentRequired,
+    GalleryError,
+    InvalidEmbedding,
+    LooksLikeAnotherSubject,
+    StorageError,
+)
+from gallery.galleries import Galleries
+from gallery.records.enrollments import Enrolled, Enrollment
+from gallery.records.galleries import GalleryChange
+from gallery.records.policies import GalleryPolicy
+from gallery.stores.base import AddedTemplate
+from gallery.stores.sqlite.sqlite_store import SqliteStore
+from tests.unit.gallery.samples import CONTRACT, DIMENSION, axis, best_match, between, face
+from tests.waiting import until
+
+Asked = tuple[str, Enrollment]
+
+
+def enrolled_together(galleries: Galleries, asked: Sequence[Asked]) -> list[Enrolled | GalleryError]:
+    """Enrol faces that come, in this order, while the gallery is held."""
+    opened = galleries._registry.find("g")
+    waiting: list[Future[Enrolled]] = []
+    with ThreadPoolExecutor(len(asked)) as threads, opened.change_lock:
+        for each in asked:
+            waiting.append(threads.submit(galleries.enroll, "g", *each))
+            until(lambda: opened.enrollments.waiting + sum(one.done() for one in waiting) == len(waiting))
+    return [_outcome(each.result) for each in waiting]
+
+
+def _outcome(result: Callable[[], Enrolled]) -> Enrolled | GalleryError:
+    try:
+        return result()
+    except GalleryError as error:
+        return error
+
+
+def names(outcomes: Sequence[Enrolled | GalleryError]) -> list[str]:
+    """Return who was enrolled, or the name of the error."""
+    return [each.subject.subject_id if isinstance(each, Enrolled) else type(each).__name__ for each in outcomes]
+
+
+def test_strangers_are_all_enrolled_and_found(galleries: Galleries) -> None:
+    outcomes = enrolled_together(galleries, [(f"s{each}", face(axis(each))) for each in range(20)])
+    assert names(outcomes) == [f"s{each}" for each in range(20)]
+    for each in range(20):
+        assert best_match(galleries, axis(each)) == f"s{each}"
+    assert galleries.get_gallery("g").template_count == 20
+
+
+def test_of_several_pictures_of_one_person_the_first_is_enrolled(galleries: Galleries) -> None:
+    alike = [between(axis(1), axis(each), 0.95) for each in range(2, 7)]
+    outcomes = enrolled_together(galleries, [(f"s{each}", face(one)) for each, one in enumerate(alike)])
+    assert names(outcomes) == ["s0"] + ["LooksLikeAnotherSubject"] * 4
+    assert galleries.get_gallery("g").subject_count == 1
+
+
+@pytest.mark.parametrize("mean_of_best", [1, 2])
+def test_a_template_that_another_one_brings_nearer_counts(galleries: Galleries, mean_of_best: int) -> None:
+    galleries.update_gallery("g", GalleryChange(mean_of_best=mean_of_best))
+    galleries.enroll("g", "ann", face(between(axis(1), axis(2), 0.45)))
+    outcomes = enrolled_together(galleries, [("ann", face(between(axis(1), axis(3), 0.6))), ("bob", face(axis(1)))])
+    assert names(outcomes) == ["ann", "LooksLikeAnotherSubject"]
+
+
+def test_whoever_is_only_validated_is_in_nobodys_way(galleries: Galleries) -> None:
+    opened = galleries._registry.find("g")
+    with ThreadPoolExecutor(2) as threads, opened.change_lock:
+        validated = threads.submit(galleries.enroll, "g", "ann", face(axis(1)), validate_only=True)
+        until(lambda: opened.enrollments.waiting == 1)
+        enrolled = threads.submit(galleries.enroll, "g", "bob", face(axis(1)))
+        until(lambda: opened.enrollments.waiting == 2)
+    assert validated.result().template.template_id == ""
+    assert enrolled.result().subject.subject_id == "bob"
+    assert galleries.get_gallery("g").subject_count == 1
+
+
+def test_templates_of_one_subject_follow_one_another(galleries: Galleries) -> None:
+    outcomes = enrolled_together(galleries, [("ann", face(between(axis(1), axis(2 + each), 0.8))) for each in range(7)])
+    assert names(outcomes) == ["ann"] * 5 + ["TooManyTemplates"] * 2
+    assert galleries.get_subject("g", "ann").template_count == 5
+
+
+def test_a_repeated_request_is_answered_with_its_template(galleries: Galleries) -> None:
+    asked = [("", face(axis(1), request_id="r", digest="d"))] * 3
+    first, *others = enrolled_together(galleries, asked)
+    assert isinstance(first, Enrolled)
+    assert not first.already_enrolled
+    for each in others:
+        assert isinstance(each, Enrolled)
+        assert each.already_enrolled
+        assert each.template == first.template
+
+
+def test_a_refused_face_is_in_nobodys_way(galleries: Galleries) -> None:
+    galleries.enroll("g", "ann", face(axis(1)))
+    outcomes = enrolled_together(
+        galleries,
+        [
+            ("bob", face(axis(2))),
+            ("cid", face(between(axis(1), axis(3), 0.9))),
+            ("dan", face(axis(4)[:-1])),
+            ("eve", face(axis(5))),
+        ],
+    )
+    assert names(outcomes) == ["bob", "LooksLikeAnotherSubject", "InvalidEmbedding", "eve"]
+    assert isinstance(outcomes[1], LooksLikeAnotherSubject)
+    assert outcomes[1].subject_id == "ann"
+    assert isinstance(outcomes[2], InvalidEmbedding)
+
+
+def test_each_needs_its_own_consent(galleries: Galleries) -> None:
+    galleries.update_gallery("g", GalleryChange(policy=GalleryPolicy(require_consent=True)))
+    outcomes = enrolled_together(galleries, [("ann", face(axis(1))), ("bob", face(axis(2)))])
+    assert all(isinstance(each, ConsentRequired) for each in outcomes)
+
+
+def test_a_store_that_cannot_write_tells_all_and_stores_nothing(tmp_path: Path) -> None:
+    class Full(SqliteStore):
+        """A store on a full disk."""
+
+        is_full = True
+
+        def add_templates(self, gallery_id: str, added: Sequence[AddedTemplate], *, contract: str = "") -> None:
+            if self.is_full:
+                raise StorageError("full")
+            super().add_templates(gallery_id, added, contract=contract)
+
+    store = Full(tmp_path / "facet.db")
+    galleries = Galleries(store, contract=CONTRACT, dimension=DIMENSION, max_templates_per_subject=5)
+    galleries.create_gallery("g", display_name="", threshold=0.5)
+    asked = [("ann", face(axis(1))), ("bob", face(axis(2)))]
+    assert all(isinstance(each, StorageError) for each in enrolled_together(galleries, asked))
+    assert galleries.get_gallery("g").template_count == 0
+    store.is_full = False
+    assert names(enrolled_together(galleries, asked)) == ["ann", "bob"]
+    galleries.close()
