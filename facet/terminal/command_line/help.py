@@ -111,7 +111,8 @@ def _help(parameter: Any, ctx: Any) -> Text:
     """What a parameter does, then its range, variable, default, and whether it is required."""
     notes = [_range(parameter.min, parameter.max)]
     if parameter.envvar:
-        notes.append(f"env: {parameter.envvar}")
+        names = [parameter.envvar] if isinstance(parameter.envvar, str) else parameter.envvar
+        notes.append(f"env: {', '.join(names)}")
     if default := _default(parameter, ctx):
         notes.append(f"default: {default}")
     if parameter.required:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
 from facet.cli.gallery.copying.one_gallery import Copied, copied
-from facet.cli.gallery.copying.two_servers import NotCopied, Side, TwoServers
+from facet.cli.gallery.copying.two_servers import NotCopied, ServerLost, Side, TwoServers
 from facet.terminal import console
 from facet.terminal.command_line.option_groups import grouped_options
 from facet.terminal.command_line.program import spelled
@@ -65,13 +66,10 @@ def copy(
             if everything:
                 with source.blamed():
                     galleries = [each.gallery_id for each in source.client.iter_galleries(page_size=_PAGE)]
-            for gallery in galleries or ():
-                try:
-                    done.append(copied(source, target, gallery, under or gallery))
-                except NotCopied as error:
-                    done.append(Copied(gallery, under or gallery, "failed", error=str(error)))
-                if done[-1].error or not as_json:
-                    _tell(done[-1], target)
+            for each in _copies(source, target, galleries or (), under):
+                done.append(each)
+                if each.error or not as_json:
+                    _tell(each, target)
     except NotCopied as error:
         console.fail(str(error))
     if as_json:
@@ -97,6 +95,19 @@ def _check_differ(source: Side, target: Side, *, allowed: bool) -> None:
     """Refuse one server under two names, such as localhost and 127.0.0.1: its galleries would count as their copies."""
     if source.info.start_time == target.info.start_time and not allowed:
         console.fail("--from and --to are the same server: add --as NAME for a copy beside the gallery", console.USAGE)
+
+
+def _copies(source: Side, target: Side, galleries: Iterable[str], under: str) -> Iterator[Copied]:
+    """Copy one gallery after the other. Once a server is lost, the others are not tried any more."""
+    lost: ServerLost | None = None
+    for gallery in galleries:
+        try:
+            if lost is not None:
+                raise lost
+            yield copied(source, target, gallery, under or gallery)
+        except NotCopied as error:
+            lost = error if isinstance(error, ServerLost) else None
+            yield Copied(gallery, under or gallery, "failed", error=str(error))
 
 
 def _tell(done: Copied, target: Side) -> None:

@@ -12,6 +12,7 @@ import typer
 
 from facet import Client, FacetError
 from facet.client.channel import ADDRESS_VARIABLE, DEFAULT_ADDRESS, TOKEN_VARIABLE
+from facet.client.errors import StatusCode
 from facet.client.tls import CA_VARIABLE, CERTIFICATE_VARIABLE, KEY_VARIABLE
 from facet.terminal.connection import Connection, client_warnings, explained
 from facet.terminal.console import USAGE, fail
@@ -34,15 +35,23 @@ class TwoServers:
         str, typer.Option("--to", envvar="FACET_TO_ADDRESS", help="The server that gets them.", show_default=False)
     ] = ""
     source_token: Annotated[
-        str, typer.Option("--from-token", envvar=["FACET_FROM_TOKEN", TOKEN_VARIABLE], help="The key for --from.")
+        str,
+        typer.Option("--from-token", envvar=["FACET_FROM_TOKEN", TOKEN_VARIABLE], help="The key for --from."),
     ] = field(default="", repr=False)
     target_token: Annotated[str, typer.Option("--to-token", envvar="FACET_TO_TOKEN", help="The key for --to.")] = field(
         default="", repr=False
     )
     source_ca: Annotated[
-        _File, typer.Option("--from-ca", envvar=["FACET_FROM_CA", CA_VARIABLE], help="Checks --from; encrypts.")
+        _File,
+        typer.Option(
+            "--from-ca",
+            envvar=["FACET_FROM_CA", CA_VARIABLE],
+            help="PEM file to check --from against; encrypts.",
+        ),
     ] = None
-    target_ca: Annotated[_File, typer.Option("--to-ca", envvar="FACET_TO_CA", help="Checks --to; encrypts.")] = None
+    target_ca: Annotated[
+        _File, typer.Option("--to-ca", envvar="FACET_TO_CA", help="PEM file to check --to against; encrypts.")
+    ] = None
     certificate: Annotated[
         _File, typer.Option("--certificate", envvar=CERTIFICATE_VARIABLE, help="This client's, for servers with a CA.")
     ] = None
@@ -69,6 +78,10 @@ class TwoServers:
 
 class NotCopied(Exception):
     """A gallery cannot be copied. The message is one line that says why, and what to do."""
+
+
+class ServerLost(NotCopied):
+    """No gallery can be copied any more: a server does not answer, or does not take the key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +134,11 @@ class Side:
             own = f"--{self.name}" if option == "address" else f"--{self.name}-{option}"
             text = text.replace(f"--{option}", own)
         text = text.replace(TOKEN_VARIABLE, f"FACET_{self.name.upper()}_TOKEN")
-        raise NotCopied(text if self.address in text else f"{self.address}: {text}") from None
+        is_lost = error.code is StatusCode.UNAUTHENTICATED or (
+            error.code is StatusCode.UNAVAILABLE and not error.reason
+        )
+        kind = ServerLost if is_lost else NotCopied
+        raise kind(text if self.address in text else f"{self.address}: {text}") from None
 
 
 @contextmanager

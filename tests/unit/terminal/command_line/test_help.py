@@ -105,6 +105,11 @@ def made(**parameters: Any) -> str:
         (typer.Option(min=1, max=9), 5, "--it INT  [1 to 9] [default: 5]"),
         (typer.Option(max=9, show_default=False), 5, "--it INT  [at most 9]"),
         (typer.Option(help="So [b]bold[/b].", envvar="IT", metavar="N"), 5, "--it N  So bold. [env: IT] [default: 5]"),
+        (
+            typer.Option(help="Bold.", envvar=["IT", "THAT"], metavar="N"),
+            5,
+            "--it N  Bold. [env: IT, THAT] [default: 5]",
+        ),
         (typer.Option(show_default="as many as there are"), 5, "--it INT  [default: as many as there are]"),
     ],
 )
