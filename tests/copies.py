@@ -32,7 +32,7 @@ def start_copy(folder: Path, *arguments: str, **variables: str) -> subprocess.Po
 
 
 def finished(process: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
-    """Wait until a command has ended; it leaves no files."""
+    """Wait until a command has ended."""
     out, error = process.communicate(timeout=120)
     return subprocess.CompletedProcess(process.args, process.returncode, out, error)
 
