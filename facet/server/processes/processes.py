@@ -158,9 +158,11 @@ class Processes:
             start_new_session=True,
         )
         assert member.process.stdout is not None  # noqa: S101 - it is a pipe
-        line = await member.process.stdout.readline()
-        if not line.endswith(b"\n"):
-            raise CannotStart(member.number, await member.process.wait())
+        line = b""
+        while not line.startswith(b"{"):  # a library may have said something before
+            line = await member.process.stdout.readline()
+            if not line.endswith(b"\n"):
+                raise CannotStart(member.number, await member.process.wait())
         member.said = json.loads(line)
 
     async def _keep(self, member: Member) -> None:
@@ -191,11 +193,14 @@ class Processes:
         missed = 0
         while missed < _HUNG_STEPS:
             try:
-                if not await asyncio.wait_for(process.stdout.readline(), step):
-                    return await process.wait()
-                missed = 0
+                async with asyncio.timeout(step):  # wait_for() of Python 3.11 may swallow that this task is cancelled
+                    beat = await process.stdout.readline()
             except TimeoutError:
                 missed += 1
+            else:
+                if not beat:
+                    return await process.wait()
+                missed = 0
         _log.error("a process has hung, and is killed", process=number, pid=process.pid, seconds=self._hung_seconds)
         process.kill()
         return await process.wait()

@@ -11,14 +11,15 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from facet.server.processes.processes import CannotStart, Processes
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 
 SERVES = """import sys; print('{"address": "nowhere"}', flush=True); sys.stdin.read()"""
 BEATS = """
-import threading, time
+import time
+print('a library says hello')
 print('{"address": "nowhere"}', flush=True)
 while True:
-    time.sleep(0.01)
+    time.sleep(0.001)
     print(flush=True)
 """
 STOP_SECONDS = 30.0
@@ -60,6 +61,18 @@ def test_a_process_that_has_hung_is_killed_and_started_again() -> None:
 
     asyncio.run(while_they_run(processes, body))
     assert processes.members[0].restarts == 1
+
+
+async def test_processes_that_say_that_they_work_just_when_they_are_stopped_are_stopped() -> None:
+    """Python 3.11 loses a cancellation that comes together with what was waited for by asyncio.wait_for()."""
+    processes = run(BEATS, count=8)
+
+    async def body() -> None:
+        """Stop them at once."""
+
+    async with asyncio.timeout(PATIENCE):
+        await while_they_run(processes, body)
+    assert all(each.process is not None and each.process.returncode is not None for each in processes.members)
 
 
 @pytest.mark.parametrize(
