@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from datetime import timedelta
+from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
@@ -26,6 +27,7 @@ from gallery.estimation.observation_history import ObservationHistory
 from gallery.etags import check_etag, new_etag
 from gallery.following.follower import Follower
 from gallery.following.revisions import Revisions
+from gallery.index.files.index_folder import IndexFolder
 from gallery.log import SILENT, Log
 from gallery.migration.migrations import Migrations
 from gallery.mismatches import ModelNames
@@ -41,6 +43,7 @@ from gallery.records.subjects import Subject, SubjectChange
 from gallery.records.templates import Template
 from gallery.records.thresholds import DEFAULT_THRESHOLD, ThresholdSource, rounded_threshold
 from gallery.registry import GalleryRegistry
+from gallery.resuming.keeper import IndexKeeper
 from gallery.search import Searcher
 from gallery.search_pool import BACKGROUND, SearchPool
 from gallery.stores.base import Store
@@ -81,6 +84,8 @@ class Galleries:
         search_threads: the most threads of one search, at least 1; best one for each core of the process.
         clock: tells what has expired; the store must have the same.
         log: told when what other servers write cannot be followed.
+        snapshot_dir: a folder of files from which large galleries of a store that others write to are loaded sooner at
+            the next start; ``None`` for none.
 
     Attributes:
         clock: tells what has expired.
@@ -114,18 +119,27 @@ class Galleries:
         clock: Clock = now,
         further: Mapping[str, int] = MappingProxyType({}),
         log: Log = SILENT,
+        snapshot_dir: Path | None = None,
     ) -> None:
         self._store = store
         self.clock = clock
         self._default_threshold = default_threshold
-        self._registry = GalleryRegistry(
-            store,
-            contract=contract,
-            dimension=dimension,
-            pool=SearchPool(search_threads),
-            clock=clock,
-            further=further,
-        )
+        files = IndexFolder(snapshot_dir, log) if snapshot_dir is not None and store.feed is not None else None
+        try:
+            self._registry = GalleryRegistry(
+                store,
+                contract=contract,
+                dimension=dimension,
+                pool=SearchPool(search_threads),
+                clock=clock,
+                further=further,
+                files=files,
+            )
+        except BaseException:
+            if files is not None:
+                files.close()
+            raise
+        self._keeper = None if files is None else IndexKeeper(files, self._registry.opened, log)
         self.retention = Retention(store, self._registry)
         self._enroller = Enroller(
             store, self._registry, max_templates=max_templates_per_subject, min_similarity=min_subject_similarity
@@ -145,6 +159,8 @@ class Galleries:
         self.revisions = Revisions(self._registry, self.follower)
         if self.follower is not None:
             self.follower.start()
+        if self._keeper is not None:
+            self._keeper.start()
 
     def create_gallery(
         self,
@@ -466,4 +482,6 @@ class Galleries:
         """Close the store."""
         if self.follower is not None:
             self.follower.close()
+        if self._keeper is not None:
+            self._keeper.close()
         self._store.close()

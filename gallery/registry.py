@@ -12,6 +12,8 @@ from types import MappingProxyType
 
 from gallery.coming_expiries import AHEAD, UNKNOWN, ComingExpiries
 from gallery.errors import ContractMismatch, GalleryNotFound, StorageBusy, StorageError, StorageUnavailable
+from gallery.index.files.index_folder import IndexFolder
+from gallery.index.files.segment_file import IndexKey
 from gallery.index.memory_index import MemoryIndex
 from gallery.index.protocol import Index
 from gallery.mismatches import Mismatches
@@ -21,10 +23,11 @@ from gallery.records.galleries import Gallery
 from gallery.records.migrations import Migration
 from gallery.records.subjects import Subject
 from gallery.records.templates import EmbeddedTemplates, Template
+from gallery.resuming.loading import resume
 from gallery.search_pool import SearchPool
 from gallery.stores.base import Store
 from gallery.stores.feed import FIRST, Hold, Revision
-from gallery.times import Clock, now
+from gallery.times import Clock, now, to_microseconds
 
 REFRESH_SECONDS = 1.0
 """How long a gallery of a store that other processes write to is used before the store is asked again."""
@@ -48,6 +51,7 @@ class GalleryRegistry:
         further: the contracts of further models of the server, with the dimensions of their embeddings.
         pool: the threads that search an index in memory.
         clock: tells what has expired; the store's.
+        files: has what an earlier start has loaded; ``None`` for nothing.
 
     Raises:
         StorageError: the store cannot be read, or has embeddings of another dimension under this contract.
@@ -71,8 +75,10 @@ class GalleryRegistry:
         pool: SearchPool,
         clock: Clock = now,
         further: Mapping[str, int] = MappingProxyType({}),
+        files: IndexFolder | None = None,
     ) -> None:
         self._store = store
+        self._files = files
         self._pool = pool
         self.clock = clock
         self.contract = contract
@@ -328,6 +334,8 @@ class GalleryRegistry:
         revision = self._stored_revision(gallery.gallery_id) if filled is None else FIRST
         # What has expired in a filled index leaves it when it is first used.
         coming = self._coming(gallery.gallery_id) if filled is None else ComingExpiries(UNKNOWN)
+        for contract, index in (filled or {}).items():
+            index.key = self._file_key(gallery, contract, index.dimension)
         opened = OpenGallery(
             gallery.gallery_id,
             gallery.create_time,
@@ -424,7 +432,13 @@ class GalleryRegistry:
 
     def _loaded(self, gallery: Gallery, contract: str, dimension: int) -> MemoryIndex:
         index = MemoryIndex(dimension, self._pool)
-        for found in self._templates(gallery.gallery_id, contract if gallery.migration is not None else ""):
+        among = contract if gallery.migration is not None else ""
+        index.key = self._file_key(gallery, contract, dimension)
+        if index.key is not None and self._files is not None and self._store.feed is not None:
+            files = self._files.files(index.key)
+            if files and resume(index, files, self._store.feed, gallery.gallery_id, among):
+                return index
+        for found in self._templates(gallery.gallery_id, among):
             if found.embeddings.shape[1] != dimension:
                 raise StorageUnavailable(
                     f"gallery {gallery.gallery_id!r} has embeddings of {found.embeddings.shape[1]} values, "
@@ -432,6 +446,15 @@ class GalleryRegistry:
                 )
             index.add(found)
         return index
+
+    def _file_key(self, gallery: Gallery, contract: str, dimension: int) -> IndexKey | None:
+        """Return what the index of a gallery that is read from now on has in files; ``None`` if there are no files."""
+        if self._files is None or self._store.feed is None:
+            return None
+        found = self._store.feed.revision(gallery.gallery_id)
+        if found.create_time != gallery.create_time:
+            return None
+        return IndexKey(gallery.gallery_id, to_microseconds(gallery.create_time), contract, found.epoch, dimension)
 
     def _templates(self, gallery_id: str, contract: str) -> Iterator[EmbeddedTemplates]:
         """Read all templates of a gallery under a contract, a page at a time; empty for the gallery's."""

@@ -30,11 +30,12 @@ from facet.server.access.exposure import Exposed
 from facet.server.access.oidc.signing_keys import KeysUnavailable
 from facet.server.app import Server
 from facet.server.audit.errors import AuditError
-from facet.server.config import Config, ConfigError, dump, load
+from facet.server.config import Config, ConfigError, GalleryConfig, dump, load
 from facet.server.observability.tracing import TracingUnavailable
 from facet.server.port import BindError, says_where_metrics_are, shared_port
 from facet.server.processes.metrics import ProcessesPort
 from facet.server.processes.processes import BEAT_SECONDS, CannotStart, Processes
+from facet.server.processes.shared_folder import shared_folder
 from facet.server.service_manager import READY, STOPPING, notify
 from facet.terminal import console, tables
 from facet.terminal.command_line import program
@@ -155,8 +156,9 @@ async def _run_processes(config: Config, flags: Sequence[str], *, as_json: bool,
     with contextlib.ExitStack() as stack:
         try:
             port = stack.enter_context(shared_port(config.server))
+            shared = list(stack.enter_context(_sharing(config.gallery)))
             running = Processes(
-                lambda number: [*_SERVE, *flags, *_own_flags(config, port, number)],
+                lambda number: [*_SERVE, *flags, *shared, *_own_flags(config, port, number)],
                 config.server.processes,
                 config.server.drain_seconds + _STOP_SECONDS,
             )
@@ -184,6 +186,16 @@ async def _run_processes(config: Config, flags: Sequence[str], *, as_json: bool,
         except OSError as error:
             return _failed(error, config)
     return console.DONE if have_stopped else console.FAILED
+
+
+@contextlib.contextmanager
+def _sharing(gallery: GalleryConfig) -> Iterator[tuple[str, ...]]:
+    """The flags with which the processes share the memory of their indexes, unless the configuration says where."""
+    if gallery.postgres_url is None or gallery.snapshot_dir is not None:
+        yield ()
+        return
+    with shared_folder() as folder:
+        yield ("--gallery.snapshot-dir", str(folder)) if folder else ()
 
 
 def _own_flags(config: Config, port: int, number: int) -> Iterator[str]:

@@ -140,6 +140,7 @@ class Server:
             clock=rising,
             further={model.contract: model.dimension for model in self.pipeline.embedding_models.values()},
             log=_store_log,
+            snapshot_dir=config.gallery.snapshot_dir,
         )
         self._galleries.name_models(model_names(config, self.pipeline))
         warn_of_unserved(self._galleries)

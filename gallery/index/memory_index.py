@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gallery.index.files.segment_file import IndexKey, SegmentFile
 from gallery.index.protocol import SearchResult
 from gallery.index.segment import DEAD, Segment, ids_array
 from gallery.index.sizes import IndexSizes
@@ -39,15 +40,20 @@ class MemoryIndex:
         dimension: values of an embedding.
         pool: the threads of a search; by default only the calling one.
         sizes: when the index switches to binary codes.
+
+    Attributes:
+        dimension: values of an embedding.
+        key: what its templates are the embeddings of, in files that keep them; ``None`` if they must not be kept.
     """
 
     def __init__(self, dimension: int, pool: SearchPool | None = None, *, sizes: IndexSizes | None = None) -> None:
-        self._dimension = dimension
+        self.dimension = dimension
         self._pool = pool or SearchPool()
         self._sizes = sizes or IndexSizes()
         self._change_lock = threading.Lock()
         self._estimator: threading.Thread | None = None
         self._snapshot = self._empty()
+        self.key: IndexKey | None = None
 
     def __len__(self) -> int:
         return self._snapshot.template_count
@@ -56,6 +62,11 @@ class MemoryIndex:
     def snapshot(self) -> IndexSnapshot:
         """What a search that begins now looks at."""
         return self._snapshot
+
+    @property
+    def sizes(self) -> IndexSizes:
+        """When the index switches to binary codes."""
+        return self._sizes
 
     @property
     def nbytes(self) -> int:
@@ -177,6 +188,29 @@ class MemoryIndex:
                 segment.killed(np.arange(segment.count))
             self._snapshot = self._empty()
 
+    def resume(self, segments: Sequence[Segment], subjects: SubjectTable) -> None:
+        """Begin with coded segments and their subjects; the index must be empty."""
+        with self._change_lock:
+            self._snapshot = _compacted(replace(self._snapshot, segments=tuple(segments), subjects=subjects))
+
+    def keep_in(self, file: SegmentFile, written: Segment) -> None:
+        """Use the rows of a file from now on, instead of those that they were copied from.
+
+        Args:
+            file: has all rows of ``written``.
+            written: an earlier value of one of the segments; nothing happens if the index has it no longer.
+        """
+        with self._change_lock:
+            segments = []
+            for each in self._snapshot.segments:
+                if each.vectors is not written.vectors:
+                    segments.append(each)
+                    continue
+                segments.append(each.kept_in(file))
+                if each.count > written.count:
+                    segments.append(each.moved(each.emptied(each.capacity), first=written.count))
+            self._snapshot = replace(self._snapshot, segments=tuple(segments))
+
     def settle(self) -> None:
         """Wait until a mean that is being estimated in the background is in use."""
         estimator = self._estimator
@@ -184,7 +218,7 @@ class MemoryIndex:
             estimator.join()
 
     def _empty(self) -> IndexSnapshot:
-        return IndexSnapshot((Segment.exact(_MIN_ROWS, self._dimension),), SubjectTable(), self._pool, self._sizes)
+        return IndexSnapshot((Segment.exact(_MIN_ROWS, self.dimension),), SubjectTable(), self._pool, self._sizes)
 
     def _reserve(self, templates: int) -> None:
         *others, last = self._snapshot.segments
@@ -197,7 +231,7 @@ class MemoryIndex:
             segments = (*others, last, Segment.coded(sizes.segment_rows, last.mean, mean_rows=mean_rows))
         elif wanted <= sizes.exact_rows:
             capacity = min(sizes.exact_rows, max(2 * last.capacity, wanted))
-            segments = (last.moved(Segment.exact(capacity, self._dimension)),)
+            segments = (last.moved(Segment.exact(capacity, self.dimension)),)
         else:
             mean = last.estimated_mean(_MEAN_ROWS)
             segments = (last.moved(Segment.coded(sizes.segment_rows, mean, mean_rows=last.count)),)

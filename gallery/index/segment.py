@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gallery.index.binary_codes import encode
+from gallery.index.files.segment_file import Rows, SegmentFile
 
 DEAD = -1
 """The subject number of a row whose template was removed."""
@@ -35,6 +36,10 @@ class Segment:
     its largest value, and binary codes: half the memory, with a cosine error of 2e-6 on average and 3.5e-4 at worst
     for faces.
 
+    The vectors, scales and codes of a coded segment may be those of a file, which other processes have, too. When one
+    of them removes a template it erases the row of the file, so a living row may be zero here: its template is gone,
+    and this process is about to hear of that. Such a segment is full.
+
     Attributes:
         vectors: shape ``(capacity, dimension)``.
         scales: shape ``(capacity,)``, the factor of every row.
@@ -46,6 +51,7 @@ class Segment:
         dead: the number of dead rows among them.
         mean_rows: the number of rows when the mean was estimated.
         added_since: the number of rows added since then.
+        file: the file that has the rows; ``None`` if only this process has them.
     """
 
     vectors: Vectors
@@ -58,19 +64,33 @@ class Segment:
     dead: int = 0
     mean_rows: int = 0
     added_since: int = 0
+    file: SegmentFile | None = None
 
     @classmethod
     def exact(cls, capacity: int, dimension: int) -> Segment:
         """Make an empty segment that holds float32 vectors."""
         vectors = np.zeros((capacity, dimension), np.float32)
-        return cls(vectors, *_columns(capacity), np.zeros((capacity, 0), np.uint8), np.zeros(dimension, np.float32))
+        return cls(
+            vectors, *_empty_columns(capacity), np.zeros((capacity, 0), np.uint8), np.zeros(dimension, np.float32)
+        )
 
     @classmethod
     def coded(cls, capacity: int, mean: NDArray[np.float32], *, mean_rows: int) -> Segment:
         """Make an empty segment with binary codes around a mean of ``mean_rows`` rows."""
         vectors = np.zeros((capacity, mean.size), np.int16)
         codes = np.zeros((capacity, (mean.size + 7) // 8), np.uint8)
-        return cls(vectors, *_columns(capacity), codes, mean, mean_rows=mean_rows)
+        return cls(vectors, *_empty_columns(capacity), codes, mean, mean_rows=mean_rows)
+
+    @classmethod
+    def of_file(cls, file: SegmentFile, subjects: NDArray[np.int32]) -> Segment:
+        """Make a segment of the rows of a file, with their subject numbers, shape ``(n,)``."""
+        rows, count = file.rows, len(file.rows)
+        # Other processes erase ids before this one hears of it, and must find the template to count it as removed.
+        template_ids = np.where(subjects != DEAD, rows.template_ids, b"")
+        dead = int((subjects == DEAD).sum())
+        return cls(
+            rows.vectors, rows.scales, subjects, template_ids, rows.codes, file.mean, count, dead, count, file=file
+        )
 
     @property
     def is_coded(self) -> bool:
@@ -85,8 +105,13 @@ class Segment:
     @property
     def nbytes(self) -> int:
         """Memory of the rows in use."""
-        columns = (self.vectors, self.scales, self.subjects, self.template_ids, self.codes)
-        return sum(each[: self.count].nbytes for each in columns)
+        return sum(each[: self.count].nbytes for each in self._columns)
+
+    @property
+    def rows(self) -> Rows:
+        """What a file keeps of a coded segment."""
+        count = self.count
+        return Rows(self.template_ids[:count], self.scales[:count], self.codes[:count], self.vectors[:count])
 
     def appended(
         self, vectors: NDArray[np.float32], subjects: NDArray[np.int32], template_ids: NDArray[np.bytes_]
@@ -110,9 +135,12 @@ class Segment:
         # A search of an earlier value may have another array of subjects, but shares these ids.
         self.subjects[rows] = DEAD
         self.template_ids[rows] = b""
-        self.vectors[rows] = 0
+        # Before the vectors: another process that shares them finds no similarity to a part of one.
         self.scales[rows] = 0.0
+        self.vectors[rows] = 0
         self.codes[rows] = 0
+        if self.file is not None:
+            self.file.erase(rows)
         return replace(self, dead=self.dead + len(rows))
 
     def living(self) -> NDArray[np.intp]:
@@ -180,14 +208,38 @@ class Segment:
             return Segment.coded(capacity, self.mean, mean_rows=self.mean_rows)
         return Segment.exact(capacity, self.mean.size)
 
-    def moved(self, target: Segment) -> Segment:
-        """Copy the living rows to an empty segment that has room for them."""
+    def moved(self, target: Segment, *, first: int = 0) -> Segment:
+        """Copy the living rows, from the row ``first`` on, to an empty segment that has room for them.
+
+        Coded ones stay as they are: the target has the same mean.
+        """
         living = self.living()
-        added_since = self.added_since
-        for start in range(0, living.size, _BLOCK):
-            rows = living[start : start + _BLOCK]
-            target = target.appended(self.values(rows), self.subjects[rows], self.template_ids[rows])
-        return replace(target, added_since=added_since if self.is_coded else 0)
+        living = living[living >= first]
+        if not self.is_coded:
+            for start in range(0, living.size, _BLOCK):
+                rows = living[start : start + _BLOCK]
+                target = target.appended(self.values(rows), self.subjects[rows], self.template_ids[rows])
+            return replace(target, added_since=0)
+        for own, theirs in zip(self._columns, target._columns, strict=True):
+            for start in range(0, living.size, _BLOCK):
+                rows = living[start : start + _BLOCK]
+                theirs[start : start + rows.size] = own[rows]
+        return replace(target, count=living.size, added_since=self.added_since)
+
+    def kept_in(self, file: SegmentFile) -> Segment:
+        """Take over the rows of a file that an earlier value of this segment was written to, and erase dead ones."""
+        count = len(file.rows)
+        subjects = self.subjects[:count]
+        dead = np.flatnonzero(subjects == DEAD)
+        file.erase(dead)
+        rows = file.rows
+        return Segment(
+            *(rows.vectors, rows.scales, subjects, self.template_ids[:count], rows.codes, file.mean),
+            count=count,
+            dead=dead.size,
+            mean_rows=count,
+            file=file,
+        )
 
     def renumbered(self, new_numbers: NDArray[np.int32]) -> Segment:
         """Replace every subject number by its new one."""
@@ -208,6 +260,10 @@ class Segment:
         mean: NDArray[np.float32] = (total / max(1, count)).astype(np.float32)
         return mean
 
+    @property
+    def _columns(self) -> tuple[NDArray[Any], ...]:
+        return self.vectors, self.scales, self.subjects, self.template_ids, self.codes
+
     def _encode_rows(self, start: int, stop: int) -> None:
         for first in range(start, stop, _BLOCK):
             rows = slice(first, min(first + _BLOCK, stop))
@@ -226,5 +282,5 @@ def ids_array(template_ids: Sequence[str]) -> NDArray[np.bytes_]:
     return ids.astype(f"S{_ID_BYTES}")
 
 
-def _columns(capacity: int) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.bytes_]]:
+def _empty_columns(capacity: int) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.bytes_]]:
     return np.zeros(capacity, np.float32), np.full(capacity, DEAD, np.int32), np.zeros(capacity, f"S{_ID_BYTES}")

@@ -38,10 +38,30 @@ class GalleryRevision:
     Attributes:
         create_time: distinguishes it from a later gallery with the same id.
         revision: the revision.
+        epoch: changes when a template may get another embedding under a contract that it had one of before: whenever a
+            migration begins.
     """
 
     create_time: datetime
     revision: Revision
+    epoch: str
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateOwners:
+    """Templates without their embeddings, column by column.
+
+    Attributes:
+        keys: the numbers of the templates in the store.
+        subject_ids: the subject of each template.
+        display_names: the names of those subjects.
+        template_ids: the ids of the templates.
+    """
+
+    keys: Sequence[int]
+    subject_ids: Sequence[str]
+    display_names: Sequence[str]
+    template_ids: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +129,12 @@ class ChangeFeed(Protocol):
         Raises:
             GalleryNotFound: it does not exist.
         """
+
+    def owners(self, gallery_id: str, *, contract: str = "") -> Iterator[TemplateOwners]:
+        """Read the same as :meth:`templates`, without the embeddings."""
+
+    def embedded(self, gallery_id: str, keys: Sequence[int], *, contract: str = "") -> EmbeddedTemplates:
+        """Return templates that :meth:`owners` has listed, with their embeddings; those that are gone are left out."""
 
     def changes(self, gallery_id: str, *, after: Revision) -> GalleryChanges | None:
         """Return what has changed in a gallery after a revision; ``None`` if nothing has.

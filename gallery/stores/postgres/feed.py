@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -13,21 +13,27 @@ import psycopg
 from gallery.errors import GalleryNotFound
 from gallery.records.templates import EmbeddedTemplates
 from gallery.stores.columns import expiries_of
-from gallery.stores.feed import FIRST, ChangesForgotten, GalleryChanges, GalleryRevision, Hold, Revision
+from gallery.stores.feed import FIRST, ChangesForgotten, GalleryChanges, GalleryRevision, Hold, Revision, TemplateOwners
 from gallery.stores.postgres.connection.database import Connection, Cursor, PostgresDatabase
 from gallery.stores.postgres.corrections.distinct_pairs import read_pairs
 from gallery.stores.postgres.expiry import ask_for_expiries
 from gallery.stores.postgres.keys import LOCK, gallery_key_of
 from gallery.stores.postgres.notes import GALLERY_ITSELF, LATEST
 from gallery.stores.postgres.rows import embedded_of, find_gallery
-from gallery.stores.postgres.template_pages import ask_for_embedded, ask_for_living, copied_by_age
+from gallery.stores.postgres.template_pages import (
+    ask_for_embedded,
+    ask_for_living,
+    copied_by_age,
+    embedded_of_keys,
+    owners_by_age,
+)
 from gallery.times import Clock, from_microseconds, microseconds_of, to_microseconds
 
 KEEP_CHANGES = timedelta(minutes=10)
 """How long a server may be away and still read only what has changed. Then it loads the galleries anew."""
 _REVISIONS = f"""
-    SELECT gallery_id, create_time, revision, token::TEXT FROM galleries CROSS JOIN LATERAL {LATEST} AS latest
-    WHERE NOT is_hidden
+    SELECT gallery_id, create_time, revision, token::TEXT, epoch::TEXT
+    FROM galleries CROSS JOIN LATERAL {LATEST} AS latest WHERE NOT is_hidden
 """  # noqa: S608 - only the constant above is inserted, as below
 _REVISION = f"{_REVISIONS} AND gallery_id = %s"
 _STATE = f"""
@@ -140,6 +146,26 @@ class PostgresFeed:
                     after, count = place, count + len(page)
                     yield page
 
+    def owners(self, gallery_id: str, *, contract: str = "") -> Iterator[TemplateOwners]:
+        """See :meth:`gallery.stores.feed.ChangeFeed.owners`."""
+        after, count = 0, _COPY_AT_ONCE
+        while count == _COPY_AT_ONCE:
+            count = 0
+            with self._database.reading() as connection:
+                key, now = gallery_key_of(connection, gallery_id), to_microseconds(self._clock())
+                pages = owners_by_age(
+                    connection, key, contract, now, after=after, limit=_COPY_AT_ONCE, page=_TEMPLATES_PER_PAGE
+                )
+                for page in pages:
+                    after, count = page.keys[-1], count + len(page.keys)
+                    yield page
+
+    def embedded(self, gallery_id: str, keys: Sequence[int], *, contract: str = "") -> EmbeddedTemplates:
+        """See :meth:`gallery.stores.feed.ChangeFeed.embedded`."""
+        with self._database.reading() as connection:
+            key, now = gallery_key_of(connection, gallery_id), to_microseconds(self._clock())
+            return embedded_of_keys(connection, key, contract, now, keys)
+
     @contextmanager
     def exclusive(self, gallery_id: str) -> Iterator[Hold]:
         """See :meth:`gallery.stores.feed.ChangeFeed.exclusive`."""
@@ -221,5 +247,5 @@ def _latest(found: Cursor) -> Revision | None:
     return None if row is None else _revision(*row[1:]).revision
 
 
-def _revision(create_time: int, number: int, token: str) -> GalleryRevision:
-    return GalleryRevision(from_microseconds(create_time), Revision(number, token))
+def _revision(create_time: int, number: int, token: str, epoch: str) -> GalleryRevision:
+    return GalleryRevision(from_microseconds(create_time), Revision(number, token), epoch)

@@ -33,7 +33,10 @@ _UPDATE_GALLERY = """
         threshold_source = %(threshold_source)s, mean_of_best = %(mean_of_best)s, contract_key = %(contract_key)s,
         other_key = %(other_key)s, update_time = %(update_time)s, etag = %(etag)s, calibration = %(calibration)s,
         migration = %(migration)s, require_consent = %(require_consent)s, subject_retention = %(subject_retention)s,
-        template_retention = %(template_retention)s
+        template_retention = %(template_retention)s,
+        epoch = CASE
+            WHEN other_key IS NULL AND %(other_key)s::INTEGER IS NOT NULL THEN gen_random_uuid() ELSE epoch
+        END
     WHERE key = %(key)s
 """
 _HIDE = "UPDATE galleries SET gallery_id = %s, display_name = '', is_hidden = TRUE WHERE key = %s"

@@ -99,6 +99,10 @@ Which of its two columns joins the table of galleries decides which table's inde
 """
 EMBEDDED_WITH_KEY = EMBEDDED_BY_AGE.replace("SELECT subject_id", "SELECT templates.key, subject_id")
 """The same, with the key of the template in front."""
+OWNERS_OF_EMBEDDED = EMBEDDED_WITH_KEY.replace("template_id, embedding", "template_id")
+"""The same, without the embeddings."""
+OWNERS = OWNERS_OF_EMBEDDED.replace("JOIN embeddings ON template_key = templates.key", "")
+"""The same of all templates: outside of a migration each has an embedding under the gallery's contract."""
 EMBEDDED_BY_SUBJECT = EMBEDDED_BY_AGE.replace("= templates.gallery_key", "= subjects.gallery_key")
 """The same, to be read in the order of subjects."""
 FOR_EACH_SUBJECT = """

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
 from gallery.records.templates import EmbeddedTemplates, StoredFace
 from gallery.stores.columns import embeddings_of
+from gallery.stores.feed import TemplateOwners
 from gallery.stores.postgres.connection.database import Connection, Cursor
 from gallery.stores.postgres.expiry import LIVING_SUBJECT
 from gallery.stores.postgres.keys import contract_key_of, searching_contract_key
@@ -17,6 +18,8 @@ from gallery.stores.postgres.rows import (
     EMBEDDED_WITH_KEY,
     FACE,
     FOR_EACH_SUBJECT,
+    OWNERS,
+    OWNERS_OF_EMBEDDED,
     embedded_of,
     faces_of,
 )
@@ -24,10 +27,16 @@ from gallery.stores.postgres.rows import (
 _KEY = "SELECT key FROM templates WHERE gallery_key = %s AND template_id = %s"
 _BY_AGE = f"""{EMBEDDED_BY_AGE} AND templates.gallery_key = %(gallery)s AND embeddings.contract_key = %(contract)s
     AND templates.key > %(after)s ORDER BY templates.key LIMIT %(limit)s"""
-_COPY = f"""COPY ({EMBEDDED_WITH_KEY} AND templates.gallery_key = %(gallery)s
-    AND embeddings.contract_key = %(contract)s AND templates.key > %(after)s
-    ORDER BY templates.key LIMIT %(limit)s) TO STDOUT (FORMAT BINARY)"""
-_COPIED = ("int8", "text", "text", "text", "bytea")
+_OF_KEYS = f"{EMBEDDED_BY_AGE} AND embeddings.contract_key = %(contract)s AND templates.key = ANY(%(keys)s)"
+_TO_COPY = (
+    "AND templates.gallery_key = %(gallery)s AND templates.key > %(after)s ORDER BY templates.key LIMIT %(limit)s"
+)
+_UNDER = "AND embeddings.contract_key = %(contract)s"
+_COPY = "COPY ({} {} {}) TO STDOUT (FORMAT BINARY)"
+_COPY_EMBEDDED = _COPY.format(EMBEDDED_WITH_KEY, _UNDER, _TO_COPY)
+_COPY_OWNERS_OF_EMBEDDED = _COPY.format(OWNERS_OF_EMBEDDED, _UNDER, _TO_COPY)
+_COPY_OWNERS = _COPY.format(OWNERS, "", _TO_COPY)
+_OWNER_TYPES = ("int8", "text", "text", "text")
 _BY_SUBJECT = f"""{EMBEDDED_BY_SUBJECT} AND subjects.gallery_key = %(gallery)s
     AND embeddings.contract_key = %(contract)s
     AND subject_id >= %(subject)s AND (subject_id, template_id) > (%(subject)s, %(template)s)
@@ -79,12 +88,38 @@ def copied_by_age(
     """
     key = contract_key_of(connection, contract) if contract else searching_contract_key(connection, gallery_key)
     wanted = {"gallery": gallery_key, "contract": key, "after": after, "limit": limit, "now": now}
-    with connection.cursor() as cursor, cursor.copy(_COPY.encode(), wanted) as copy:
-        copy.set_types(_COPIED)
+    for columns in _copied(connection, _COPY_EMBEDDED, (*_OWNER_TYPES, "bytea"), wanted, page):
+        keys, subject_ids, names, template_ids, embeddings = columns
+        yield keys[-1], EmbeddedTemplates(subject_ids, names, template_ids, embeddings_of(embeddings))
+
+
+def owners_by_age(
+    connection: Connection, gallery_key: int, contract: str, now: int, *, after: int, limit: int, page: int
+) -> Iterator[TemplateOwners]:
+    """Read the same as :func:`copied_by_age` without the embeddings, whose keys are the places."""
+    wanted = {"gallery": gallery_key, "after": after, "limit": limit, "now": now}
+    if contract:
+        wanted["contract"] = contract_key_of(connection, contract)
+    statement = _COPY_OWNERS_OF_EMBEDDED if contract else _COPY_OWNERS
+    return (TemplateOwners(*columns) for columns in _copied(connection, statement, _OWNER_TYPES, wanted, page))
+
+
+def embedded_of_keys(
+    connection: Connection, gallery_key: int, contract: str, now: int, keys: Sequence[int]
+) -> EmbeddedTemplates:
+    """Return the templates of some keys with their embeddings; those that are gone are left out."""
+    return _page(connection, _OF_KEYS, gallery_key, contract, {"keys": list(keys), "now": now})
+
+
+def _copied(
+    connection: Connection, statement: str, types: Sequence[str], wanted: dict[str, int], page: int
+) -> Iterator[tuple[Any, ...]]:
+    """Copy rows from the database, and return the columns of ``page`` rows at a time."""
+    with connection.cursor() as cursor, cursor.copy(statement.encode(), wanted) as copy:
+        copy.set_types(types)
         rows = copy.rows()
         while columns := tuple(zip(*islice(rows, page), strict=True)):
-            keys, subject_ids, names, template_ids, embeddings = columns
-            yield keys[-1], EmbeddedTemplates(subject_ids, names, template_ids, embeddings_of(embeddings))
+            yield columns
 
 
 def embedded_by_subject(

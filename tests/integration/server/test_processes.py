@@ -12,12 +12,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 from facet import CENTRAL, Client, Unavailable
 from facet.benchmarks.galleries.postgres.postgres_server import PostgresServer
+from facet.benchmarks.galleries.synthetic_gallery import fill
 from facet.client.requests import identify_request
 from facet.v1 import recognition_service_pb2 as pb
+from facet.v1.server_service_pb2 import GetServerInfoRequest
 from tests.waiting import until
 
 if TYPE_CHECKING:
@@ -125,6 +128,32 @@ def test_the_processes_do_not_outlive_the_one_that_started_them(
     serving.process.kill()
     until(lambda: not any(map(is_alive, serving.said["processes"])))
     serving.process.wait()
+
+
+def test_the_processes_share_the_memory_of_a_large_gallery(
+    serve: Serve, postgres_server: PostgresServer, schema: str, client: Client
+) -> None:
+    from gallery.stores.postgres.postgres_store import PostgresStore
+
+    contract = client.server.GetServerInfo(GetServerInfoRequest()).contract
+    vectors = np.random.default_rng(7).standard_normal((17_000, 512), np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    store = PostgresStore(postgres_server.url, schema=schema)
+    fill(store, vectors, contract)
+    store.close()
+    serving = serve(*FLAGS, schema, environment={URL: postgres_server.url})
+    one, two = (index_files(pid) for pid in serving.said["processes"])
+    assert one == two
+    (file,) = one
+    assert file.parent.stat().st_mode & 0o777 == 0o700
+    assert serving.stop() == 0
+    assert not file.parent.exists()
+
+
+def index_files(pid: int) -> set[Path]:
+    """The index files that a process has in its memory."""
+    lines = Path(f"/proc/{pid}/maps").read_text("utf-8").splitlines()
+    return {Path(line.split()[-1]) for line in lines if line.endswith(".index")}
 
 
 def test_processes_cannot_share_sqlite(refused: Refused) -> None:

@@ -60,6 +60,11 @@ class GalleryConfig(Section):
     takes one while it is made, and each import until it ends: have several more than gallery.max_transfers."""
     postgres_timeout_seconds: float = Field(10.0, gt=0, le=600)
     """Timeout of connecting to PostgreSQL, of waiting for a lock, and of a statement, seconds."""
+    snapshot_dir: Path | None = None
+    """Folder of files from which the large galleries of a PostgreSQL database are loaded sooner at the next start. They
+    have embeddings and ids, and only this server's user can read them: see docs/scale.md. The database decides who is
+    in a gallery; who was deleted is erased from the files. Default: none, but the processes of one server
+    (server.processes) share a folder in memory."""
     milvus_uri: str = ""
     """Address of a Milvus that stores the galleries instead of SQLite, for example http://milvus:19530. Several servers
     can share it. Requires the extra milvus; see docs/scale.md. A path that ends in .db opens Milvus Lite, for trials
@@ -109,6 +114,10 @@ class GalleryConfig(Section):
             raise ValueError(
                 "gallery.milvus_uri and gallery.postgres_url exclude each other: galleries have one store, so "
                 "leave one of them out"
+            )
+        if self.snapshot_dir is not None and not self.postgres_url:
+            raise ValueError(
+                "gallery.snapshot_dir is for galleries in PostgreSQL: set gallery.postgres_url, or leave it out"
             )
         if self.check_at_start and self.postgres_url:
             raise ValueError("gallery.check_at_start verifies the SQLite database only: leave it out here")

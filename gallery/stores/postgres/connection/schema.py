@@ -228,5 +228,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             for table in _PERSONAL
         ),
     ),
+    # Another one with every migration of the gallery to another model: a template that loses its embedding under a
+    # contract may get another one when the gallery comes back to it.
+    ("ALTER TABLE galleries ADD COLUMN epoch UUID NOT NULL DEFAULT gen_random_uuid()",),
 )
 """The statements from each schema version to the next; the first make version 1 from nothing."""

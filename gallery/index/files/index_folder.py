@@ -1,0 +1,112 @@
+"""The folder of index files: who may write it, and who waits for whom."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+from collections.abc import Collection
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gallery.errors import StorageUnavailable
+from gallery.index.files.segment_file import BadIndexFile, IndexKey, Rows, SegmentFile, write
+from gallery.log import SILENT, Log
+from gallery.times import new_id
+
+_SUFFIX = ".index"
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+class IndexFolder:
+    """The index files that processes of one server share.
+
+    One of the processes, the first one, writes and deletes files; the others only use them, and erase rows. Whoever
+    opens the folder waits until the first one has loaded its galleries and written the files.
+
+    Args:
+        folder: created if it is missing.
+        log: told which files are of no use.
+
+    Attributes:
+        is_writer: whether this process writes the files.
+
+    Raises:
+        StorageUnavailable: the folder cannot be used, or is not this user's own.
+    """
+
+    def __init__(self, folder: Path, log: Log = SILENT) -> None:
+        self._folder = folder
+        self._log = log
+        try:
+            folder.mkdir(0o700, parents=True, exist_ok=True)
+            status = folder.lstat()
+            if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & _OTHERS:
+                raise StorageUnavailable(
+                    f"gallery.snapshot_dir {folder} must be a folder that only this user can read and write: chmod 700"
+                )
+            self._loading = _lock_file(folder / "loading.lock")
+            self._writing = _lock_file(folder / "writing.lock")
+        except OSError as error:
+            raise StorageUnavailable(f"gallery.snapshot_dir {folder} cannot be used: {error.strerror}") from error
+        fcntl.flock(self._loading, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(self._writing, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.is_writer = True
+        except BlockingIOError:
+            self.is_writer = False
+            fcntl.flock(self._loading, fcntl.LOCK_SH)
+
+    def files(self, key: IndexKey) -> list[SegmentFile]:
+        """Open the files of a key, the oldest first; those that are of no use are deleted."""
+        found = []
+        for path in sorted(self._folder.glob(f"*{_SUFFIX}")):
+            try:
+                file = SegmentFile(path)
+                if file.key == key:
+                    file.check()
+                    found.append(file)
+            except FileNotFoundError:
+                continue  # deleted meanwhile
+            except (BadIndexFile, OSError) as error:
+                self._log.error("an index file is not used", file=str(path), reason=str(error))
+                self._delete(path)
+        return found
+
+    def write(self, key: IndexKey, rows: Rows, mean: NDArray[np.float32]) -> SegmentFile:
+        """Write a file, and open it.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        path = self._folder / f"{new_id()}{_SUFFIX}"
+        write(path, key, rows, mean)
+        return SegmentFile(path)
+
+    def keep_only(self, used: Collection[Path]) -> None:
+        """Delete the files that nothing uses."""
+        for path in self._folder.iterdir():
+            if path.suffix in (_SUFFIX, ".part") and path not in used:
+                self._delete(path)
+
+    def let_others_load(self) -> None:
+        """Let the other processes open the folder."""
+        fcntl.flock(self._loading, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        """Leave the folder to others."""
+        for lock in (self._loading, self._writing):
+            lock.close()
+
+    def _delete(self, path: Path) -> None:
+        if self.is_writer:
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+
+
+def _lock_file(path: Path) -> BinaryIO:
+    return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600), "r+b")

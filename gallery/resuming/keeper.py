@@ -1,0 +1,94 @@
+"""Writes the segments of indexes to files, in the background."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from weakref import WeakSet
+
+from gallery.index.files.index_folder import IndexFolder
+from gallery.index.memory_index import MemoryIndex
+from gallery.index.segment import Segment
+from gallery.log import SILENT, Log
+from gallery.open_gallery import OpenGallery
+
+_LOOK_SECONDS = 1.0
+_RETRY_SECONDS = 60.0
+"""How soon it writes again after the disk was full."""
+
+
+class IndexKeeper:
+    """A thread that keeps the large galleries of a server in files, and deletes the files of those that are gone.
+
+    After an index was loaded all of it is written, later a segment whenever one is full: what came since is read from
+    the store at the next start. The index then uses the rows of the file, which other processes share.
+
+    Args:
+        folder: where the files are.
+        opened: returns the open galleries.
+        log: told when a file cannot be written.
+    """
+
+    def __init__(self, folder: IndexFolder, opened: Callable[[], Iterable[OpenGallery]], log: Log = SILENT) -> None:
+        self._folder = folder
+        self._opened = opened
+        self._log = log
+        self._known: WeakSet[MemoryIndex] = WeakSet()
+        self._rests_until = 0.0
+        self._is_closed = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="gallery-keeper", daemon=True)
+
+    def start(self) -> None:
+        """Begin to write."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop, and leave the folder to others; a segment that is being written is finished."""
+        self._is_closed.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._folder.close()
+
+    def _run(self) -> None:
+        if not self._folder.is_writer:
+            self._folder.let_others_load()
+            return
+        try:
+            self._look()
+        finally:
+            self._folder.let_others_load()
+        while not self._is_closed.wait(_LOOK_SECONDS):
+            self._look()
+
+    def _look(self) -> None:
+        used: set[Path] = set()
+        for gallery in self._opened():
+            for index in gallery.indexes.values():
+                if isinstance(index, MemoryIndex) and index.key is not None:
+                    self._write(index)
+                    used |= {each.file.path for each in index.snapshot.segments if each.file is not None}
+        self._folder.keep_only(used)
+
+    def _write(self, index: MemoryIndex) -> None:
+        if time.monotonic() < self._rests_until:
+            return
+        is_new, key = index not in self._known, index.key
+        try:
+            for segment in index.snapshot.segments:
+                if self._is_closed.is_set() or key is None:
+                    return
+                if _is_due(segment, index.sizes.exact_rows, is_new=is_new):
+                    file = self._folder.write(key, segment.rows, segment.mean)
+                    index.keep_in(file, segment)
+        except (OSError, MemoryError) as error:
+            self._rests_until = time.monotonic() + _RETRY_SECONDS
+            self._log.error("an index file cannot be written", gallery=key and key.gallery_id, reason=str(error))
+            return
+        self._known.add(index)
+
+
+def _is_due(segment: Segment, fewest: int, *, is_new: bool) -> bool:
+    is_full = segment.count == segment.capacity
+    return segment.is_coded and segment.file is None and segment.count >= fewest and (is_new or is_full)
