@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from gallery.records.expired import Expired, ExpiriesAhead, Expiry
@@ -75,6 +75,12 @@ class ComingExpiries:
                 for template_id in tuple(self._times.get(subject_id, ())):
                     self._remove_one(subject_id, template_id)
             self._find_next()
+
+    def replace(self, subject_ids: Collection[str], expiries: Iterable[Expiry]) -> None:
+        """Note when subjects and their templates expire, instead of what was known of them."""
+        self.forget(subject_ids)
+        for time, subject_id, template_id in expiries:
+            self.note(subject_id, template_id, time)
 
     def note(self, subject_id: str, template_id: str, time: datetime | None) -> None:
         """Note when a template expires, or a subject if ``template_id`` is empty; ``None`` for never."""

@@ -348,7 +348,7 @@ class Galleries:
             for index in opened.indexes.values():
                 index.rename(subject_id, subject.display_name)
             if not change.fields <= {"display_name"}:
-                self._registry.drop_expired(opened, anew=True)
+                self._registry.note_expiries(opened, subject_id)
             return subject
 
     def delete_subject(self, gallery_id: str, subject_id: str, *, etag: str = "") -> int:

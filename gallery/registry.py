@@ -160,6 +160,18 @@ class GalleryRegistry:
             if template is not None:
                 gallery.coming.note(subject.subject_id, template.template_id, policy.template_expiry(template))
 
+    def note_expiries(self, gallery: OpenGallery, *subject_ids: str) -> None:
+        """Ask the store when subjects and their templates expire from now on; the caller has changed them.
+
+        Raises:
+            GalleryNotFound: the gallery was deleted.
+            StorageError: the store cannot be read.
+        """
+        if not math.isinf(gallery.fresh_until):
+            return
+        with gallery.expiry_lock:
+            gallery.coming.replace(subject_ids, self._store.expiries_of(gallery.gallery_id, subject_ids))
+
     def _drop_due(self, gallery: OpenGallery) -> None:
         due = gallery.coming.next
         if due is not None and self.clock() >= due:

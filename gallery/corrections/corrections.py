@@ -363,7 +363,7 @@ class Corrections:
         self._store.changes.rearrange(opened.gallery_id, wanted)
         move.make()
         opened.distinct = DistinctPairs(self._store.distinct_pairs(opened.gallery_id))
-        self._registry.drop_expired(opened, anew=True)
+        self._registry.note_expiries(opened, wanted.from_subject_id, wanted.into_subject_id)
 
     def _answered(
         self,

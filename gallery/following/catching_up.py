@@ -57,9 +57,7 @@ def _apply(registry: GalleryRegistry, opened: OpenGallery, changes: GalleryChang
                 index.replace_subjects(changes.subject_ids, changes.templates.get(contract, _NONE))
             opened.recent.note_gone(changes.subject_ids)
             opened.recent.note(changes.subject_ids, changes.templates)
-            opened.coming.forget(changes.subject_ids)
-            for expiry in changes.expiries:
-                opened.coming.note(expiry.subject_id, expiry.template_id, expiry.time)
+            opened.coming.replace(changes.subject_ids, changes.expiries)
     if changes.distinct is not None:
         opened.distinct = DistinctPairs(changes.distinct)
     if changes.gallery is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gallery.index.protocol import Index
 from gallery.records.distinct_pairs import Pair
-from gallery.records.expired import Expired, ExpiriesAhead, PolicyEffect
+from gallery.records.expired import Expired, ExpiriesAhead, Expiry, PolicyEffect
 from gallery.records.galleries import Gallery, GalleryChange
 from gallery.records.policies import GalleryPolicy
 from gallery.records.subjects import Subject, SubjectChange
@@ -357,9 +357,16 @@ class Store(Protocol):
         """Tell whether any subject has a consent, or any subject or template a time at which it expires."""
 
     def expiries_ahead(self, gallery_id: str, *, limit: int) -> ExpiriesAhead:
-        """Return what expires next in a gallery, of what has not expired: a few times ``limit`` at most.
+        """Return what expires next in a gallery, a few times ``limit`` at most.
 
+        What has expired may be among it, if it would expire later by its age as well.
         Nothing if the store keeps its own index, which leaves out what has expired.
+        """
+
+    def expiries_of(self, gallery_id: str, subject_ids: Collection[str]) -> Sequence[Expiry]:
+        """Return when subjects and their templates expire; those that do not are left out.
+
+        None if the store keeps its own index.
         """
 
     def expired(self, gallery_id: str, *, limit: int) -> Expired:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
@@ -302,9 +302,13 @@ class MilvusStore:
         """See :meth:`gallery.stores.base.Store.has_terms`."""
         return self._expired.has_terms(self.locator.find(gallery_id))
 
-    def expiries_ahead(self, gallery_id: str, *, limit: int) -> ExpiriesAhead:  # noqa: ARG002
+    def expiries_ahead(self, gallery_id: str, *, limit: int) -> ExpiriesAhead:  # noqa: ARG002 - nothing
         """Return nothing: every search leaves out what has expired."""
         return NOTHING_AHEAD
+
+    def expiries_of(self, gallery_id: str, subject_ids: Collection[str]) -> tuple[()]:  # noqa: ARG002 - as above
+        """Return none, likewise."""
+        return ()
 
     def expired(self, gallery_id: str, *, limit: int) -> Expired:
         """See :meth:`gallery.stores.base.Store.expired`."""

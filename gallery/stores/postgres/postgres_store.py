@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from gallery.errors import (
@@ -13,19 +13,27 @@ from gallery.errors import (
 )
 from gallery.etags import check_etag
 from gallery.records.distinct_pairs import Pair
-from gallery.records.expired import Expired, ExpiriesAhead, PolicyEffect
+from gallery.records.expired import Expired, ExpiriesAhead, Expiry, PolicyEffect
 from gallery.records.galleries import Gallery, GalleryChange
 from gallery.records.policies import GalleryPolicy
 from gallery.records.subjects import Subject, SubjectChange
 from gallery.records.templates import EmbeddedTemplates, StoredFace, Template
 from gallery.stores.base import AddedTemplate, EnrollmentQuestion, EnrollmentRequest, EnrollmentState
+from gallery.stores.columns import expiries_of
 from gallery.stores.postgres.answered_requests import answers_of, ask_for_answers, requests_of
 from gallery.stores.postgres.bulk_import import PostgresImport
 from gallery.stores.postgres.connection.database import PostgresDatabase
 from gallery.stores.postgres.corrections.change_log import PostgresChangeLog
 from gallery.stores.postgres.corrections.distinct_pairs import delete_pairs, read_pairs, tell_apart
 from gallery.stores.postgres.enrolling import add_templates, enrollment_states
-from gallery.stores.postgres.expiry import delete_expired, effect_of, find_ahead, find_expired, has_terms
+from gallery.stores.postgres.expiry import (
+    ask_for_expiries,
+    delete_expired,
+    effect_of,
+    find_ahead,
+    find_expired,
+    has_terms,
+)
 from gallery.stores.postgres.feed import PostgresFeed
 from gallery.stores.postgres.inserts import (
     hide_gallery,
@@ -304,6 +312,11 @@ class PostgresStore:
         """See :meth:`gallery.stores.base.Store.expiries_ahead`."""
         with self.database.reading() as connection:
             return find_ahead(connection, gallery_key_of(connection, gallery_id), self._now(), limit=limit)
+
+    def expiries_of(self, gallery_id: str, subject_ids: Collection[str]) -> list[Expiry]:
+        """See :meth:`gallery.stores.base.Store.expiries_of`."""
+        with self.database.reading() as connection:
+            return expiries_of(ask_for_expiries(connection, gallery_key_of(connection, gallery_id), subject_ids))
 
     def expired(self, gallery_id: str, *, limit: int) -> Expired:
         """See :meth:`gallery.stores.base.Store.expired`."""

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Collection
 
-from gallery.records.expired import Expired, ExpiriesAhead, PolicyEffect
+from gallery.records.expired import Expired, ExpiriesAhead, Expiry, PolicyEffect
 from gallery.records.policies import GalleryPolicy
-from gallery.stores.columns import expiries_ahead, policy_columns
+from gallery.stores.columns import expiries_ahead, expiries_of, policy_columns
 from gallery.stores.sqlite.inserts import add_to_counts
 from gallery.times import Clock, to_microseconds
 
 _NOW_FUNCTION = "facet_now"
 _NOW = f"(SELECT {_NOW_FUNCTION}())"
 """The time now, in microseconds; as a sub-query it is read once for a statement."""
+_NEVER = (1 << 63) - 1
 _SUBJECT_SINCE = "MAX(subjects.create_time, COALESCE(subjects.consent_time, subjects.create_time))"
 """When the age of a subject begins. The index subjects_by_age has the same expression."""
 
@@ -76,6 +78,17 @@ _SUBJECT_RETENTION, _TEMPLATE_RETENTION = (
     f"(SELECT {column} FROM galleries WHERE key = :key)"  # noqa: S608
     for column in ("subject_retention", "template_retention")
 )
+_OF_SUBJECT = f"""
+    SELECT MIN(COALESCE(subjects.expire_time, {_NEVER}), COALESCE({_SUBJECT_SINCE} + {_SUBJECT_RETENTION}, {_NEVER})),
+        subject_id, ''
+    FROM subjects WHERE gallery_key = :key AND subject_id = :subject
+    UNION ALL
+    SELECT MIN(COALESCE(templates.expire_time, {_NEVER}),
+            COALESCE(templates.create_time + {_TEMPLATE_RETENTION}, {_NEVER})),
+        subject_id, template_id
+    FROM subjects JOIN templates ON subject_key = subjects.key
+    WHERE subjects.gallery_key = :key AND subject_id = :subject
+"""  # noqa: S608
 # Each is in the order of an index, and ends after the first rows.
 _AHEAD = (
     f"""SELECT expire_time, subject_id, '' FROM subjects
@@ -109,6 +122,14 @@ def find_ahead(connection: sqlite3.Connection, gallery_key: int, *, limit: int) 
     """Return what expires next in a gallery; see :meth:`gallery.stores.base.Store.expiries_ahead`."""
     wanted = {"key": gallery_key, "limit": limit}
     return expiries_ahead([connection.execute(query, wanted).fetchall() for query in _AHEAD], limit=limit)
+
+
+def find_expiries_of(connection: sqlite3.Connection, gallery_key: int, subject_ids: Collection[str]) -> list[Expiry]:
+    """Return when subjects and their templates expire; those that do not are left out."""
+    found: list[tuple[int, str, str]] = []
+    for subject_id in subject_ids:
+        found += connection.execute(_OF_SUBJECT, {"key": gallery_key, "subject": subject_id})
+    return expiries_of([each for each in found if each[0] != _NEVER])
 
 
 def find_expired(connection: sqlite3.Connection, gallery_key: int, *, limit: int) -> Expired:

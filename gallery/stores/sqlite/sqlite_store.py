@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from functools import partial
@@ -24,7 +24,7 @@ from gallery.etags import check_etag
 from gallery.log import SILENT, Log
 from gallery.records.distinct_pairs import Pair
 from gallery.records.erasures import KEEP_ERASURES, ErasureCause
-from gallery.records.expired import Expired, ExpiriesAhead, PolicyEffect
+from gallery.records.expired import Expired, ExpiriesAhead, Expiry, PolicyEffect
 from gallery.records.galleries import Gallery, GalleryChange
 from gallery.records.policies import GalleryPolicy
 from gallery.records.subjects import Subject, SubjectChange
@@ -41,6 +41,7 @@ from gallery.stores.sqlite.expiry import (
     effect_of,
     find_ahead,
     find_expired,
+    find_expiries_of,
     has_terms,
     is_expired,
     set_clock,
@@ -392,6 +393,11 @@ class SqliteStore:
         """See :meth:`gallery.stores.base.Store.expiries_ahead`."""
         with self._reading() as connection:
             return find_ahead(connection, gallery_key_of(connection, gallery_id), limit=limit)
+
+    def expiries_of(self, gallery_id: str, subject_ids: Collection[str]) -> list[Expiry]:
+        """See :meth:`gallery.stores.base.Store.expiries_of`."""
+        with self._reading() as connection:
+            return find_expiries_of(connection, gallery_key_of(connection, gallery_id), subject_ids)
 
     def expired(self, gallery_id: str, *, limit: int) -> Expired:
         """See :meth:`gallery.stores.base.Store.expired`."""

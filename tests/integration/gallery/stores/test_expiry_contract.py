@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from gallery.coming_expiries import ComingExpiries
 from gallery.errors import ExpiryNotStored, SubjectNotFound, SubjectsWithoutConsent, TemplateNotFound
 from gallery.galleries import Galleries
 from gallery.records.consents import Consent, ConsentBasis
 from gallery.records.enrollments import Enrollment
-from gallery.records.expired import PolicyEffect
+from gallery.records.expired import NOTHING_AHEAD, Expiry, PolicyEffect
 from gallery.records.galleries import Gallery, GalleryChange
 from gallery.records.policies import GalleryPolicy
 from gallery.records.subjects import SubjectChange, renaming
@@ -119,6 +120,33 @@ def test_what_has_expired_is_listed_and_deleted(store: Store, gallery: Gallery) 
     found = store.gallery(here)
     assert (found.subject_count, found.template_count) == (1, 1)
     store.delete_expired(here, expired)
+
+
+def test_a_store_that_keeps_no_index_tells_what_expires_next(store: Store, gallery: Gallery) -> None:
+    here, soon = gallery.gallery_id, datetime(9998, 1, 1, tzinfo=UTC)
+    for subject_id, expiry in (("ann", PAST), ("bob", FUTURE), ("cid", soon)):
+        add(store, gallery, subject_id, expire_time=expiry)
+    dan = add(store, gallery, "dan")
+    short = replace(new_template(gallery, "dan", picture="short"), expire_time=soon - LONG)
+    add_template(store, short, vectors(1, 1)[0], new_subject=None, request=None, crop=None)
+    if store.index(gallery, dimension=32) is not None:
+        assert (store.expiries_ahead(here, limit=1), store.expiries_of(here, ["bob"])) == (NOTHING_AHEAD, ())
+        return
+    bob, cid = Expiry(FUTURE, "bob", ""), Expiry(soon, "cid", "")
+    of_dan = Expiry(soon - LONG, "dan", short.template_id)
+    assert sorted(store.expiries_ahead(here, limit=3).expiries) == [of_dan, cid, bob]
+    assert store.expiries_ahead(here, limit=3).until is None
+    assert store.expiries_ahead(here, limit=2).until == FUTURE
+    assert store.expiries_ahead(here, limit=1).until == soon - LONG
+    assert sorted(store.expiries_of(here, ["bob", "dan", "nobody"])) == [of_dan, bob]
+    policy = GalleryChange(policy=GalleryPolicy(False, LONG, LONG / 2))
+    store.update_gallery(here, policy, etag="", new_etag="e", time=NOW)
+    ahead = store.expiries_ahead(here, limit=9)
+    found = ComingExpiries(ahead).due(FUTURE)
+    assert (sorted(found.subject_ids), len(found.templates)) == (["ann", "bob", "cid", "dan"], 5)
+    by_age = dan.create_time + LONG / 2
+    assert sorted(each.time for each in store.expiries_of(here, ["dan"])) == [by_age, by_age, NOW + LONG]
+    assert Expiry(by_age, "dan", dan.template_id) in ahead.expiries
 
 
 def test_the_id_of_an_expired_subject_is_free(store: Store, gallery: Gallery) -> None:
