@@ -199,6 +199,7 @@ class Galleries:
             threshold_source=ThresholdSource.DEFAULT if threshold is None else ThresholdSource.CALLER,
             policy=policy,
         )
+        self._registry.check_store()
         with self._registry.create_lock:
             self._store.create_gallery(gallery)
             self._registry.add_created(gallery)

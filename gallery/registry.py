@@ -58,7 +58,7 @@ class GalleryRegistry:
 
     Attributes:
         on_shown: told a gallery, and the settings that its searches go by from now on; ``None`` if it was closed.
-        check_store: called before the store is asked for a gallery that is not open; may raise a storage error at once.
+        check_store: raises a storage error at once if the store is known to be away; for those who would wait for it.
         exclusively: keeps other processes from changing a gallery while this one does, and brings the gallery up to
             date with what they have changed before.
         in_one_transaction: the same, for reading and writing that belong together: they are one transaction.

@@ -163,15 +163,18 @@ def test_a_database_that_is_frozen_is_not_waited_for_without_end_and_searches_go
     server.close()
 
 
-def test_nobody_waits_for_an_unknown_gallery_while_the_database_is_away(
+def test_nobody_waits_for_an_unknown_or_a_new_gallery_while_the_database_is_away(
     servers: tuple[Galleries, Galleries], postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one, other = servers
     postgres_server.stop()
     try:
         until(lambda: isinstance(one.follower and one.follower.failure, StorageAway), "nobody noticed")
-        with one._registry.create_lock, pytest.raises(StorageAway):
-            one.threshold("h")
+        with one._registry.create_lock:
+            with pytest.raises(StorageAway):
+                one.threshold("h")
+            with pytest.raises(StorageAway):
+                one.create_gallery("h", display_name="", threshold=0.5)
     finally:
         postgres_server.start()
     until(lambda: is_created(other, "h"), "the database is not used again")
