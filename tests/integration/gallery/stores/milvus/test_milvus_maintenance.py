@@ -52,7 +52,7 @@ def test_an_orphaned_template_is_invisible_and_removed_by_the_next_enrolment(sto
     with pytest.raises(SubjectNotFound):
         galleries.get_subject(gallery_id, "ann")
     assert [each.subject_id for each in galleries.list_subjects(gallery_id, page_size=5).items] == ["bob"]
-    assert enrollment_state(store, gallery_id, "ann", picture_sha256="p", request_id="").templates_of_picture == ()
+    assert not enrollment_state(store, gallery_id, "ann", picture_sha256="p", request_id="").templates_of_picture
     assert [each.subject.subject_id for each in store.faces(gallery_id, after=("", ""), limit=5)] == ["bob"]
     assert list(store.embedded_templates(gallery_id, after="", limit=1).subject_ids) == ["bob"]
     enrolled = galleries.enroll(gallery_id, "ann", face(first, picture="p"))
