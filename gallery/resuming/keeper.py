@@ -5,17 +5,19 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from weakref import WeakSet
 
 from gallery.index.files.index_folder import IndexFolder
+from gallery.index.files.segment_file import BadIndexFile
 from gallery.index.memory_index import MemoryIndex
 from gallery.index.segment import Segment
 from gallery.log import SILENT, Log
 from gallery.open_gallery import OpenGallery
 
 _LOOK_SECONDS = 1.0
-_RETRY_SECONDS = 60.0
+_RETRY_SECONDS = 600.0
 """How soon it writes again after the disk was full."""
 
 
@@ -69,7 +71,8 @@ class IndexKeeper:
                 if isinstance(index, MemoryIndex) and index.key is not None:
                     self._write(index)
                     used |= {each.file.path for each in index.snapshot.segments if each.file is not None}
-        self._folder.keep_only(used)
+        with suppress(OSError):  # what cannot be read is told when the next file is written
+            self._folder.keep_only(used)
 
     def _write(self, index: MemoryIndex) -> None:
         if time.monotonic() < self._rests_until:
@@ -82,7 +85,7 @@ class IndexKeeper:
                 if _is_due(segment, index.sizes.exact_rows, is_new=is_new):
                     file = self._folder.write(key, segment.rows, segment.mean)
                     index.keep_in(file, segment)
-        except (OSError, MemoryError) as error:
+        except (OSError, BadIndexFile, MemoryError) as error:
             self._rests_until = time.monotonic() + _RETRY_SECONDS
             self._log.error("an index file cannot be written", gallery=key and key.gallery_id, reason=str(error))
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import stat
 from collections.abc import Collection
@@ -19,6 +20,7 @@ from gallery.log import SILENT, Log
 from gallery.times import new_id
 
 _SUFFIX = ".index"
+_NAME_BYTES = 8
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -64,7 +66,7 @@ class IndexFolder:
     def files(self, key: IndexKey) -> list[SegmentFile]:
         """Open the files of a key, the oldest first; those that are of no use are deleted."""
         found = []
-        for path in sorted(self._folder.glob(f"*{_SUFFIX}")):
+        for path in sorted(self._folder.glob(f"{_name_of(key)}-*{_SUFFIX}")):
             try:
                 file = SegmentFile(path)
                 if file.key == key:
@@ -82,13 +84,18 @@ class IndexFolder:
 
         Raises:
             OSError: it cannot be written.
+            BadIndexFile: it was changed meanwhile.
         """
-        path = self._folder / f"{new_id()}{_SUFFIX}"
+        path = self._folder / f"{_name_of(key)}-{new_id()}{_SUFFIX}"
         write(path, key, rows, mean)
         return SegmentFile(path)
 
     def keep_only(self, used: Collection[Path]) -> None:
-        """Delete the files that nothing uses."""
+        """Delete the files that nothing uses.
+
+        Raises:
+            OSError: the folder cannot be read.
+        """
         for path in self._folder.iterdir():
             if path.suffix in (_SUFFIX, ".part") and path not in used:
                 self._delete(path)
@@ -106,6 +113,11 @@ class IndexFolder:
         if self.is_writer:
             with suppress(OSError):
                 path.unlink(missing_ok=True)
+
+
+def _name_of(key: IndexKey) -> str:
+    """What the names of the files of a key begin with; it tells nobody which gallery it is."""
+    return hashlib.blake2b(repr(key).encode(), digest_size=_NAME_BYTES).hexdigest()
 
 
 def _lock_file(path: Path) -> BinaryIO:

@@ -380,6 +380,21 @@ def test_a_folder_that_others_can_read_is_refused(start: Open, tmp_path: Path) -
         start(folder=tmp_path / "file")
 
 
+def test_each_gallery_has_files_of_its_own(start: Open, folder: Path) -> None:
+    one = start()
+    filled(one, 30)
+    one.create_gallery("h", display_name="Hosts", threshold=0.5)
+    for number in range(200, 240):
+        enroll(one, number, "h")
+    one = restarted(one, start)
+    until(lambda: len(list(folder.glob("*.index"))) == 2, "the files of the two are not written")
+    one = restarted(one, start)
+    assert [len(index_of(one, each)) for each in ("g", "h")] == [30, 40]
+    assert all(each.file for name in ("g", "h") for each in index_of(one, name).snapshot.segments)
+    one.delete_gallery("h", force=True)
+    until(lambda: len(list(folder.glob("*.index"))) == 1, "the files are still there")
+
+
 def test_small_galleries_have_no_files(start: Open, folder: Path) -> None:
     one = start()
     filled(one, SIZES.exact_rows)

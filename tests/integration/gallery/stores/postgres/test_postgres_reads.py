@@ -61,6 +61,20 @@ def test_a_statement_reads_its_own_rows_without_statistics(store: PostgresStore,
                 ],
                 5,
             ),
+            "owners": (
+                lambda: [
+                    key
+                    for page in template_pages.owners_by_age(
+                        connection, key, "", moment, after=place - 1, limit=5, page=3
+                    )
+                    for key in page.keys
+                ],
+                5,
+            ),
+            "of keys": (
+                lambda: template_pages.embedded_of_keys(connection, key, "", moment, range(place, place + 5)),
+                5,
+            ),
             "by subject": (
                 lambda: template_pages.embedded_by_subject(connection, key, "", moment, after=middle, limit=5),
                 5,
