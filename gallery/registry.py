@@ -128,8 +128,9 @@ class GalleryRegistry:
         with gallery.expiry_lock:
             moment = self.clock()
             if not anew and gallery.coming.is_known(moment):
-                gallery.forget(gallery.coming.due(moment))
-                gallery.coming.forget_due(moment)
+                if due := gallery.coming.due(moment):  # nobody else has removed it just now
+                    gallery.forget(due)
+                    gallery.coming.forget_due(moment)
             else:
                 # Read first: what expires between the two is removed now or the next time.
                 coming = self._coming(gallery.gallery_id)
