@@ -20,6 +20,18 @@ def rss_mib(pid: int | None = None) -> float:
     return round(resident_pages * os.sysconf("SC_PAGE_SIZE") / 2**20, 1)
 
 
+def own_mib() -> float:
+    """Memory of this process in MiB that belongs to no file, so that no other process can share it, to one digit.
+
+    It is 0 on systems other than Linux.
+    """
+    try:
+        lines = Path("/proc/self/smaps_rollup").read_text("ascii").splitlines()
+    except OSError:
+        return 0.0
+    return round(sum(int(line.split()[1]) for line in lines if line.startswith("Anonymous:")) / 2**10, 1)
+
+
 def processor_seconds(pid: int) -> float:
     """Processor time that a process has taken so far, all its threads together; 0 on systems other than Linux."""
     try:

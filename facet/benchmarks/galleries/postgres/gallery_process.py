@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facet.benchmarks.galleries.synthetic_gallery import CONTRACT, GALLERY, enrollment_of
-from facet.benchmarks.process_memory import rss_mib
+from facet.benchmarks.process_memory import own_mib, rss_mib
 from facet.benchmarks.timing import milliseconds
 from gallery.galleries import Galleries
 from gallery.records.identifications import Decision
@@ -34,6 +34,7 @@ class GalleryProcess:
 
     Args:
         place: the URL of a PostgreSQL, or the path of an SQLite database, with the gallery.
+        snapshots: a folder for its index files; ``None`` for none.
 
     Attributes:
         load_s: how long it took to open the gallery, seconds.
@@ -42,10 +43,10 @@ class GalleryProcess:
         OSError: the gallery cannot be opened.
     """
 
-    def __init__(self, place: str) -> None:
+    def __init__(self, place: str, snapshots: Path | None = None) -> None:
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=_work, args=(place, theirs), daemon=True)
+        self._process = context.Process(target=_work, args=(place, snapshots, theirs), daemon=True)
         self._process.start()
         theirs.close()
         self.load_s: float = self._answer()
@@ -87,6 +88,10 @@ class Work:
     def memory(self) -> float:
         """Return the memory of the process, MiB."""
         return rss_mib()
+
+    def own_memory(self) -> float:
+        """Return the memory of the process that no other one can share, MiB."""
+        return own_mib()
 
     def search(self, probes: NDArray[np.float32]) -> list[float]:
         """Search for five subjects with each probe, and return the milliseconds of each."""
@@ -130,12 +135,18 @@ class Work:
         return found.decision is Decision.MATCH
 
 
-def _work(place: str, connection: Connection) -> None:
+def _work(place: str, snapshots: Path | None, connection: Connection) -> None:
     """The process: answer with a result and an empty text, or with the text of a failure."""
     try:
         begun = time.perf_counter()
         store: Store = PostgresStore(place, schema=SCHEMA) if "://" in place else SqliteStore(Path(place))
-        galleries = Galleries(store, contract=CONTRACT, dimension=DIMENSION, max_templates_per_subject=100)
+        galleries = Galleries(
+            store,
+            contract=CONTRACT,
+            dimension=DIMENSION,
+            max_templates_per_subject=100,
+            snapshot_dir=snapshots,
+        )
         connection.send((round(time.perf_counter() - begun, 2), ""))
         work = Work(galleries)
         while True:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from itertools import cycle
 from pathlib import Path
@@ -23,6 +23,7 @@ from facet.terminal import console
 from facet.terminal.console import AsJson
 from facet.terminal.tables import listing
 from gallery.errors import GalleryError
+from gallery.index.files.index_folder import IndexFolder
 from gallery.stores.postgres.postgres_store import PostgresStore
 from gallery.stores.sqlite.sqlite_store import SqliteStore
 
@@ -41,7 +42,9 @@ class PostgresFigures:
         bulk_insert_per_s: templates that an import stores a second.
         load_s: how long a server takes to load the gallery when it starts, seconds.
         sqlite_load_s: the same with SQLite, which the figures below have of one server, too.
+        resumed_load_s: the same with index files of an earlier start.
         server_mib: memory of a server with the gallery.
+        further_process_mib: memory that one more process of a server takes, which shares these files.
         sqlite_server_mib: the same with SQLite.
         search_p50_ms: a probe through ``Galleries.search`` for five subjects, median.
         search_p99_ms: 99th percentile.
@@ -60,7 +63,9 @@ class PostgresFigures:
     bulk_insert_per_s: float
     load_s: float
     sqlite_load_s: float
+    resumed_load_s: float
     server_mib: float
+    further_process_mib: float
     sqlite_server_mib: float
     search_p50_ms: float
     search_p99_ms: float
@@ -121,6 +126,7 @@ def _measure(stack: ExitStack, url: str, count: int, searches: int, enrollments:
     one = _opened(stack, url)
     sqlite = _opened(stack, str(path))
     load_s, memory = (one.load_s, sqlite.load_s), (one.call("memory"), sqlite.call("memory"))
+    resumed_s, further_mib = _resumed(url)
     search_ms, sqlite_ms = _searches(one, sqlite, probes)
     sqlite_per_s, _ = _enrolled((sqlite,), enrollments)
     sqlite.close()
@@ -132,7 +138,9 @@ def _measure(stack: ExitStack, url: str, count: int, searches: int, enrollments:
         bulk_insert_per_s=bulk,
         load_s=load_s[0],
         sqlite_load_s=load_s[1],
+        resumed_load_s=resumed_s,
         server_mib=memory[0],
+        further_process_mib=further_mib,
         sqlite_server_mib=memory[1],
         search_p50_ms=percentile(search_ms, 50),
         search_p99_ms=percentile(search_ms, 99),
@@ -152,6 +160,16 @@ def _opened(stack: ExitStack, place: str) -> GalleryProcess:
     server = GalleryProcess(place)
     stack.callback(server.close)
     return server
+
+
+def _resumed(url: str) -> tuple[float, float]:
+    """Seconds that a second process takes to load the gallery with the files of the first, and its own memory, MiB."""
+    with tempfile.TemporaryDirectory(prefix="facet-bench-") as folder:
+        snapshots = Path(folder) / "snapshots"
+        with closing(GalleryProcess(url, snapshots)):
+            IndexFolder(snapshots).close()  # waits until the first one has written
+            with closing(GalleryProcess(url, snapshots)) as second:
+                return second.load_s, second.call("own_memory")
 
 
 def _strangers(count: int, seed: int) -> NDArray[np.float32]:
@@ -208,7 +226,9 @@ def _print(figures: PostgresFigures) -> None:
     rows = (
         ("import", f"{figures.bulk_insert_per_s:,.0f} templates/s"),
         ("start of a server", f"{figures.load_s:.1f} s; with SQLite {figures.sqlite_load_s:.1f} s"),
+        ("  with index files", f"{figures.resumed_load_s:.1f} s"),
         ("memory of a server", f"{figures.server_mib:,.0f} MiB; with SQLite {figures.sqlite_server_mib:,.0f} MiB"),
+        ("  of one more process", f"{figures.further_process_mib:,.0f} MiB"),
         ("a search, p50 / p99", f"{figures.search_p50_ms:.2f} / {figures.search_p99_ms:.2f} ms"),
         ("  p50, times that with SQLite", f"{figures.search_ratio:.2f}"),
         (
