@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -178,6 +179,7 @@ class Processes:
             _log.error("a process died", process=member.number, pid=member.process.pid, code=code, again_in=pause)
             while not member.said:
                 await asyncio.sleep(pause)
+                self._reap_orphans()
                 pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
                 member.restarts += 1
                 try:
@@ -192,6 +194,7 @@ class Processes:
         step = self._hung_seconds / _HUNG_STEPS
         missed = 0
         while missed < _HUNG_STEPS:
+            self._reap_orphans()
             try:
                 async with asyncio.timeout(step):  # wait_for() of Python 3.11 may swallow that this task is cancelled
                     beat = await process.stdout.readline()
@@ -204,6 +207,17 @@ class Processes:
         _log.error("a process has hung, and is killed", process=number, pid=process.pid, seconds=self._hung_seconds)
         process.kill()
         return await process.wait()
+
+    def _reap_orphans(self) -> None:
+        """Let the decoders of dead processes go: the first process of a container becomes their parent."""
+        if os.getpid() != 1:
+            return
+        own = {each.process.pid for each in self.members if each.process is not None}
+        with suppress(ChildProcessError):
+            while ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+                if ended.si_pid in own:
+                    break
+                os.waitpid(ended.si_pid, 0)
 
     async def _stop_all(self) -> bool:
         alive = [each.process for each in self.members if each.process is not None and each.process.returncode is None]

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
+import subprocess
 import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 
@@ -22,7 +25,9 @@ while True:
     time.sleep(0.001)
     print(flush=True)
 """
+ENDS = "import sys; sys.stdin.read()"
 STOP_SECONDS = 30.0
+ROOT = Path(__file__).resolve().parents[4]
 
 
 def run(program: str, *, count: int = 1, hung_seconds: float = STOP_SECONDS) -> Processes:
@@ -44,6 +49,10 @@ async def while_they_run(processes: Processes, body: Callable[[], Awaitable[None
         await running
 
 
+def children_of(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split()
+
+
 def pid_of(processes: Processes) -> int:
     (member,) = processes.members
     assert member.process is not None
@@ -61,6 +70,29 @@ def test_a_process_that_has_hung_is_killed_and_started_again() -> None:
 
     asyncio.run(while_they_run(processes, body))
     assert processes.members[0].restarts == 1
+
+
+def test_the_first_process_of_a_container_reaps_what_a_dead_one_leaves_behind() -> None:
+    new_namespace = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
+    if shutil.which("unshare") is None or subprocess.run([*new_namespace, "true"], check=False).returncode != 0:
+        pytest.skip("needs the right to make a namespace of processes")
+    this = "from tests.unit.server.processes.test_processes import run_as_first_process; run_as_first_process()"
+    subprocess.run([*new_namespace, sys.executable, "-c", this], cwd=ROOT, check=True, timeout=PATIENCE)
+
+
+def run_as_first_process() -> None:
+    """Kill a process whose child, in a session of its own, ends when its standard input does."""
+    child = f"subprocess.Popen([sys.executable, '-c', {ENDS!r}], stdin=subprocess.PIPE, start_new_session=True)"
+    processes = run(f"import subprocess, sys; {child}{BEATS}")
+
+    async def body() -> None:
+        first = pid_of(processes)
+        (left,) = children_of(first)
+        os.kill(first, signal.SIGKILL)
+        await asyncio.to_thread(until, lambda: not Path(f"/proc/{left}").exists())
+
+    assert os.getpid() == 1
+    asyncio.run(while_they_run(processes, body))
 
 
 async def test_processes_that_say_that_they_work_just_when_they_are_stopped_are_stopped() -> None:
