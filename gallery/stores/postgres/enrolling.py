@@ -141,6 +141,8 @@ _ADD_TEMPLATES = f"""
         FROM added GROUP BY gallery_key
     ), {NOTED}
 """  # noqa: S608
+# Without indentation it is short enough for psycopg to remember where its parameters are.
+_ADD_TEMPLATES = " ".join(_ADD_TEMPLATES.split())
 
 
 def enrollment_states(
