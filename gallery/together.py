@@ -49,22 +49,24 @@ class Together(Generic[Item, Answer]):
         """
         mine: Future[Answer] = Future()
         self._waiting.append((item, mine))
-        while not mine.done():
-            with self._lock:
-                if not mine.done():
-                    self._work(work)
-        return mine.result()
+        try:
+            while not mine.done():
+                with self._lock:
+                    if not mine.done():
+                        self._work(work)
+            return mine.result()
+        finally:
+            del mine  # its error's traceback leads back here: such a circle would keep the items in memory
 
     def _work(self, work: Work[Item, Answer]) -> None:
         group = [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST_TOGETHER))]
         try:
-            answers = work([item for item, _ in group])
+            for (_, future), answer in zip(group, work([item for item, _ in group]), strict=True):
+                if isinstance(answer, Exception):
+                    future.set_exception(answer)
+                else:
+                    future.set_result(answer)
         except BaseException as error:
             for _, future in group:
-                future.set_exception(error)
-            return
-        for (_, future), answer in zip(group, answers, strict=True):
-            if isinstance(answer, Exception):
-                future.set_exception(answer)
-            else:
-                future.set_result(answer)
+                if not future.done():
+                    future.set_exception(error)

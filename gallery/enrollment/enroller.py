@@ -109,7 +109,10 @@ class Enroller:
         """Enrol the faces that wait for a gallery; the caller holds its ``change_lock``."""
         while left := [face for face in faces if face.answer is None]:
             self._enroll_some(gallery, left)
-        return [face.answer for face in faces if face.answer is not None]
+        answers = [face.answer for face in faces if face.answer is not None]
+        for face in faces:
+            face.answer = None  # an error's traceback leads to its face: such a circle would keep embeddings in memory
+        return answers
 
     def _enroll_some(self, gallery: OpenGallery, faces: Sequence[WaitingFace]) -> None:
         """Enrol faces in one transaction; those that depend on others of them get no answer yet."""

@@ -74,7 +74,7 @@ class LookalikeSearch:
             try:
                 basis = each._begin()
             except ContractMismatch as error:
-                failures.append(error)
+                failures.append(error.with_traceback(None))  # which would lead to the faces, and keep them in memory
                 continue
             failures.append(None)
             alike.setdefault((id(basis.index), id(basis.settings)), []).append((each, basis))

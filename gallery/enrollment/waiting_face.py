@@ -76,4 +76,5 @@ class WaitingFace:
         except StorageError:
             raise
         except GalleryError as error:
-            self.answer = error
+            # Without its traceback, which leads to the other faces: such circles would keep embeddings in memory.
+            self.answer = error.with_traceback(None)

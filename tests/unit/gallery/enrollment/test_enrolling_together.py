@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -42,7 +44,7 @@ def _outcome(result: Callable[[], Enrolled]) -> Enrolled | GalleryError:
     try:
         return result()
     except GalleryError as error:
-        return error
+        return error.with_traceback(None)
 
 
 def names(outcomes: Sequence[Enrolled | GalleryError]) -> list[str]:
@@ -145,3 +147,16 @@ def test_a_store_that_cannot_write_tells_all_and_stores_nothing(tmp_path: Path) 
     store.is_full = False
     assert names(enrolled_together(galleries, asked)) == ["ann", "bob"]
     galleries.close()
+
+
+def test_nothing_of_a_face_stays_in_memory_because_another_one_was_refused(galleries: Galleries) -> None:
+    galleries.enroll("g", "ann", face(axis(1)))
+    asked = [("bob", face(axis(2))), ("cid", face(between(axis(1), axis(3), 0.9)))]
+    gone = [weakref.ref(enrollment.embedding) for _, enrollment in asked]
+    gc.disable()
+    try:
+        assert names(enrolled_together(galleries, asked)) == ["bob", "LooksLikeAnotherSubject"]
+        del asked
+        assert all(each() is None for each in gone)
+    finally:
+        gc.enable()
