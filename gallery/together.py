@@ -59,14 +59,21 @@ class Together(Generic[Item, Answer]):
             del mine  # its error's traceback leads back here: such a circle would keep the items in memory
 
     def _work(self, work: Work[Item, Answer]) -> None:
-        group = [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST_TOGETHER))]
+        group: list[tuple[Item, Future[Answer]]] = []
         try:
+            while self._waiting and len(group) < MOST_TOGETHER:
+                group.append(self._waiting.popleft())
             for (_, future), answer in zip(group, work([item for item, _ in group]), strict=True):
                 if isinstance(answer, Exception):
                     future.set_exception(answer)
                 else:
                     future.set_result(answer)
         except BaseException as error:
-            for _, future in group:
-                if not future.done():
-                    future.set_exception(error)
+            _fail([future for _, future in group if not future.done()], error)
+        finally:
+            group.clear()  # the traceback of an error of the work leads here
+
+
+def _fail(futures: Sequence[Future[Answer]], error: BaseException) -> None:
+    for future in futures:
+        future.set_exception(error)

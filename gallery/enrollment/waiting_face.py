@@ -59,6 +59,8 @@ class WaitingFace:
             other: the other face.
             is_new: whether the other one's subject has no template yet.
         """
+        if list(self.embeddings) != list(other.embeddings):  # what searches the gallery has just changed
+            return True
         if other.validate_only:
             return False
         own, its = self.enrollment, other.enrollment

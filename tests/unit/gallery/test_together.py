@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -72,3 +74,23 @@ def test_an_error_of_the_work_is_told_to_all_and_the_next_ones_are_done() -> Non
         with pytest.raises(RuntimeError):
             each.result()
     assert doubling.together.do(5, doubling.double) == 10
+
+
+def test_an_error_of_the_work_keeps_no_item_in_memory() -> None:
+    class Item:
+        """An item."""
+
+    def failing(items: Sequence[Item]) -> Sequence[Item | Exception]:
+        raise RuntimeError("the work failed")
+
+    together: Together[Item, Item] = Together(threading.Lock())
+    item = Item()
+    gone = weakref.ref(item)
+    gc.disable()
+    try:
+        with pytest.raises(RuntimeError) as raised:
+            together.do(item, failing)
+        del item, raised
+        assert gone() is None
+    finally:
+        gc.enable()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from gallery.enrollment.waiting_face import WaitingFace
 from gallery.errors import (
     ConsentRequired,
     GalleryError,
@@ -125,6 +126,15 @@ def test_each_needs_its_own_consent(galleries: Galleries) -> None:
     galleries.update_gallery("g", GalleryChange(policy=GalleryPolicy(require_consent=True)))
     outcomes = enrolled_together(galleries, [("ann", face(axis(1))), ("bob", face(axis(2)))])
     assert all(isinstance(each, ConsentRequired) for each in outcomes)
+
+
+def test_faces_with_embeddings_of_other_models_are_not_stored_together() -> None:
+    one, other = (WaitingFace(each, face(axis(1)), validate_only=False) for each in ("ann", "bob"))
+    one.embeddings = {"old": axis(1), "new": axis(2)}
+    other.embeddings = {"new": axis(4), "old": axis(3)}
+    assert other.depends_on(one, is_new=True)
+    other.embeddings = {"old": axis(3), "new": axis(4)}
+    assert not other.depends_on(one, is_new=True)
 
 
 def test_a_store_that_cannot_write_tells_all_and_stores_nothing(tmp_path: Path) -> None:
