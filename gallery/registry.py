@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from datetime import datetime
 from types import MappingProxyType
 
 from gallery.coming_expiries import AHEAD, UNKNOWN, ComingExpiries
@@ -126,16 +127,20 @@ class GalleryRegistry:
         if not math.isinf(gallery.fresh_until):
             return  # there is no index, or the store keeps it, which leaves out what has expired
         with gallery.expiry_lock:
+            if anew:  # should this fail, whoever uses the gallery next asks the store
+                gallery.coming = ComingExpiries(UNKNOWN)
             moment = self.clock()
-            if not anew and gallery.coming.is_known(moment):
-                if due := gallery.coming.due(moment):  # nobody else has removed it just now
-                    gallery.forget(due)
-                    gallery.coming.forget_due(moment)
+            is_known = gallery.coming.is_known(moment)
+            # A change that is being made may give more time to what is due.
+            if is_known and not gallery.change_lock.locked():
+                self._drop_known(gallery, moment)
             else:
-                # Read first: what expires between the two is removed now or the next time.
-                coming = self._coming(gallery.gallery_id)
-                gallery.forget(self._store.expired(gallery.gallery_id, limit=_ALL))
-                gallery.coming = coming
+                try:
+                    self._drop_stored(gallery)
+                except StorageError:
+                    if not is_known:
+                        raise
+                    self._drop_known(gallery, moment)
             gallery.expiries += 1
 
     def look_ahead(self, gallery: OpenGallery) -> None:
@@ -146,12 +151,7 @@ class GalleryRegistry:
             StorageError: the store cannot be read.
         """
         with gallery.expiry_lock:
-            coming = self._coming(gallery.gallery_id)
-            moment = self.clock()
-            if gallery.coming.is_known(moment):
-                # What has expired when it was read is not in what was read.
-                gallery.forget(gallery.coming.due(moment))
-                gallery.coming = coming
+            self._drop_stored(gallery)
 
     def note_expiry(self, gallery: OpenGallery, subject: Subject, template: Template | None = None) -> None:
         """Note when a subject expires, and a template that was added to it; the caller holds the ``expiry_lock``."""
@@ -172,6 +172,18 @@ class GalleryRegistry:
             return
         with gallery.expiry_lock:
             gallery.coming.replace(subject_ids, self._store.expiries_of(gallery.gallery_id, subject_ids))
+
+    def _drop_stored(self, gallery: OpenGallery) -> None:
+        # Read first: what expires between the two is removed now or the next time.
+        coming = self._coming(gallery.gallery_id)
+        gallery.forget(self._store.expired(gallery.gallery_id, limit=_ALL))
+        gallery.coming = coming
+
+    def _drop_known(self, gallery: OpenGallery, moment: datetime) -> None:
+        if due := gallery.coming.due(moment):  # nobody else has removed it just now
+            gallery.forget(due)
+            gallery.coming.forget_due(moment)
+            gallery.has_left_unasked = True
 
     def _drop_due(self, gallery: OpenGallery) -> None:
         due = gallery.coming.next
@@ -247,6 +259,7 @@ class GalleryRegistry:
         with gallery.change_lock:
             with self.exclusively(gallery) as hold:
                 self._check_held(gallery)
+                hold.expiries = gallery.expiries
                 try:
                     yield gallery
                 finally:
@@ -267,11 +280,16 @@ class GalleryRegistry:
         """
         with self.in_one_transaction(gallery) as hold:
             self._check_held(gallery)
+            hold.expiries = gallery.expiries
             yield hold
 
     def note_reached(self, gallery: OpenGallery, hold: Hold) -> None:
         """Note that the indexes have what was written under a hold that has ended; nobody else wrote meanwhile."""
-        if hold.revision is not None:
+        if gallery.expiries != hold.expiries:
+            # What expired here before the change was committed may have got more time by it: it is read again.
+            with suppress(StorageError, GalleryNotFound), self.exclusively(gallery):
+                pass
+        elif hold.revision is not None:
             gallery.stored_revision = hold.revision
 
     def _check_held(self, gallery: OpenGallery) -> None:
@@ -324,7 +342,7 @@ class GalleryRegistry:
         }
         opened.distinct = DistinctPairs(self._store.distinct_pairs(opened.gallery_id))
         with opened.expiry_lock:
-            opened.indexes, opened.coming = indexes, coming
+            opened.indexes, opened.coming, opened.has_left_unasked = indexes, coming, False
         self.show(opened, gallery)
         opened.stored_revision = revision
         opened.changes += 1

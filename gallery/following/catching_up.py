@@ -50,6 +50,10 @@ def follow_changes(registry: GalleryRegistry, feed: ChangeFeed, opened: OpenGall
 
 
 def _apply(registry: GalleryRegistry, opened: OpenGallery, changes: GalleryChanges) -> None:
+    before = opened.settings.policy
+    policy = before if changes.gallery is None else changes.gallery.policy
+    if opened.has_left_unasked and policy.keeps_longer_than(before):
+        raise ChangesForgotten  # who has left by the policy before may be there by this one
     # Whoever is removing what has expired by an older list of it must not remove somebody who was enrolled again.
     with opened.expiry_lock:
         if changes.subject_ids:
@@ -61,9 +65,8 @@ def _apply(registry: GalleryRegistry, opened: OpenGallery, changes: GalleryChang
     if changes.distinct is not None:
         opened.distinct = DistinctPairs(changes.distinct)
     if changes.gallery is not None:
-        has_other_policy = changes.gallery.policy != opened.settings.policy
         registry.show(opened, changes.gallery)
-        if has_other_policy:
+        if policy != before:
             registry.drop_expired(opened, anew=True)
     opened.stored_revision = changes.revision
     opened.changes += 1

@@ -37,6 +37,14 @@ class GalleryPolicy:
         """Return when a template expires, if its subject does not expire before; ``None`` if it does not."""
         return _earliest(template.expire_time, template.create_time, self.template_retention)
 
+    def keeps_longer_than(self, other: GalleryPolicy) -> bool:
+        """Tell whether somebody who has expired by another policy may not have by this one."""
+        retentions = (
+            (self.subject_retention, other.subject_retention),
+            (self.template_retention, other.template_retention),
+        )
+        return any(old is not None and (new is None or new > old) for new, old in retentions)
+
 
 NO_POLICY = GalleryPolicy()
 

@@ -99,9 +99,11 @@ class Hold:
 
     Attributes:
         revision: the gallery's revision when the hold ended; ``None`` before, or if it is not known.
+        expiries: how often something had left the indexes because it had expired, when the hold began.
     """
 
     revision: Revision | None = None
+    expiries: int = 0
 
 
 class ChangeFeed(Protocol):
