@@ -18,10 +18,10 @@ Work: TypeAlias = Callable[[Sequence[Item]], Sequence[Answer | Exception]]
 
 
 class Together(Generic[Item, Answer]):
-    """A queue in front of a lock: whoever gets the lock does the work of all who wait for it.
+    """A queue in front of a lock: the first one in it does the work of all who are waiting when it gets the lock.
 
     So a search reads memory once for several probes, and a transaction stores several templates. A thread that is alone
-    waits for nobody.
+    waits for nobody. One whose work was done by another does not wait for the lock again.
 
     Args:
         lock: held by the thread that works.
@@ -29,7 +29,9 @@ class Together(Generic[Item, Answer]):
 
     def __init__(self, lock: threading.Lock) -> None:
         self._lock = lock
-        self._waiting: deque[tuple[Item, Future[Answer]]] = deque()
+        self._queue_lock = threading.Lock()
+        self._waiting: deque[_Waiting[Item, Answer]] = deque()
+        self._is_led = False
 
     @property
     def waiting(self) -> int:
@@ -47,33 +49,65 @@ class Together(Generic[Item, Answer]):
         Raises:
             Exception: the item's error.
         """
-        mine: Future[Answer] = Future()
-        self._waiting.append((item, mine))
+        mine: _Waiting[Item, Answer] = _Waiting(item)
         try:
-            while not mine.done():
+            self._enter(mine)
+            mine.woken.wait()
+            if mine.leads:
                 with self._lock:
-                    if not mine.done():
-                        self._work(work)
-            return mine.result()
+                    self._work(work)
+            return mine.answer.result()
         finally:
+            self._leave(mine)
             del mine  # its error's traceback leads back here: such a circle would keep the items in memory
 
+    def _enter(self, mine: _Waiting[Item, Answer]) -> None:
+        with self._queue_lock:
+            self._waiting.append(mine)
+            if not self._is_led:
+                self._is_led = mine.leads = True
+                mine.woken.set()
+
+    def _leave(self, mine: _Waiting[Item, Answer]) -> None:
+        """Let the next one lead; whoever was interrupted while it waited is not waited for."""
+        with self._queue_lock:
+            if not mine.answer.done() and mine in self._waiting:
+                self._waiting.remove(mine)
+            if mine.leads:
+                self._is_led = bool(self._waiting)
+                if self._waiting:
+                    self._waiting[0].leads = True
+                    self._waiting[0].woken.set()
+
     def _work(self, work: Work[Item, Answer]) -> None:
-        group: list[tuple[Item, Future[Answer]]] = []
+        with self._queue_lock:
+            group = [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST_TOGETHER))]
         try:
-            while self._waiting and len(group) < MOST_TOGETHER:
-                group.append(self._waiting.popleft())
-            for (_, future), answer in zip(group, work([item for item, _ in group]), strict=True):
-                if isinstance(answer, Exception):
-                    future.set_exception(answer)
-                else:
-                    future.set_result(answer)
+            for each, answer in zip(group, work([each.item for each in group]), strict=True):
+                each.end(answer)
         except BaseException as error:
-            _fail([future for _, future in group if not future.done()], error)
+            _fail([each for each in group if not each.answer.done()], error)
         finally:
             group.clear()  # the traceback of an error of the work leads here
 
 
-def _fail(futures: Sequence[Future[Answer]], error: BaseException) -> None:
-    for future in futures:
-        future.set_exception(error)
+class _Waiting(Generic[Item, Answer]):
+    """An item in the queue; its thread is woken when it has an answer, or is to lead."""
+
+    def __init__(self, item: Item) -> None:
+        self.item = item
+        self.answer: Future[Answer] = Future()
+        self.leads = False
+        self.woken = threading.Event()
+
+    def end(self, answer: Answer | BaseException) -> None:
+        if isinstance(answer, BaseException):
+            self.answer.set_exception(answer)
+        else:
+            self.answer.set_result(answer)
+        self.woken.set()
+
+
+def _fail(waiting: Sequence[_Waiting[Item, Answer]], error: BaseException) -> None:
+    for each in waiting:
+        each.end(error)

@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import pytest
 
 from gallery.together import MOST_TOGETHER, Together
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 
 UNLUCKY = 13_000
 
@@ -94,3 +94,39 @@ def test_an_error_of_the_work_keeps_no_item_in_memory() -> None:
         assert gone() is None
     finally:
         gc.enable()
+
+
+def test_whoever_has_an_answer_does_not_wait_for_the_next_ones() -> None:
+    """The next one comes while they are worked on, and is held up; nobody before it needs the lock again."""
+    doubling = Doubling()
+    held = threading.Event()
+
+    def work(numbers: Sequence[int]) -> Sequence[int | Exception]:
+        if 2 in numbers:
+            until(lambda: doubling.together.waiting == 1)
+        elif 100 in numbers:
+            held.wait(PATIENCE)
+        return doubling.double(numbers)
+
+    with ThreadPoolExecutor(4) as threads:
+        with doubling.lock:
+            waiting = []
+            for number in (2, 3):
+                waiting.append(threads.submit(doubling.together.do, number, work))
+                until(lambda: doubling.together.waiting == len(waiting))
+        late = [threads.submit(doubling.together.do, 100, work)]
+        assert [each.result(PATIENCE) for each in waiting] == [4, 6]
+        held.set()
+        assert late[0].result(PATIENCE) == 200
+
+
+def test_whoever_is_interrupted_while_it_waits_holds_nobody_up() -> None:
+    doubling = Doubling()
+
+    def interrupted(_: Sequence[int]) -> Sequence[int | Exception]:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        doubling.together.do(1, interrupted)
+    assert doubling.together.do(2, doubling.double) == 4
+    assert doubling.together.waiting == 0
