@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from gallery.errors import GalleryNotFound
+from gallery.index.memory_index import MemoryIndex
 from gallery.open_gallery import OpenGallery
 from gallery.records.distinct_pairs import DistinctPairs
 from gallery.records.templates import EmbeddedTemplates
@@ -47,6 +48,25 @@ def follow_changes(registry: GalleryRegistry, feed: ChangeFeed, opened: OpenGall
         raise GalleryNotFound(opened.gallery_id)
     if changes is not None:
         _apply(registry, opened, changes)
+
+
+def restore_emptied(feed: ChangeFeed, opened: OpenGallery) -> None:
+    """Read again the subjects whose rows another process has erased in a file that both of them use.
+
+    Args:
+        feed: tells what the store has.
+        opened: the gallery; the caller holds its ``change_lock``.
+
+    Raises:
+        GalleryNotFound: it was deleted.
+        StorageError: the store cannot be read.
+    """
+    for contract, index in opened.indexes.items():
+        if isinstance(index, MemoryIndex) and index.key is not None and (emptied := index.emptied_subjects()):
+            with opened.expiry_lock:
+                index.replace_subjects(emptied, feed.of_subjects(opened.gallery_id, emptied, contract=contract))
+            opened.changes += 1
+            opened.recent.note_anything()
 
 
 def _apply(registry: GalleryRegistry, opened: OpenGallery, changes: GalleryChanges) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from functools import partial
 
 from gallery.errors import GalleryNotFound, StorageAway, StorageBusy, StorageError, StorageUnavailable
-from gallery.following.catching_up import catch_up, follow_changes
+from gallery.following.catching_up import catch_up, follow_changes, restore_emptied
 from gallery.log import SILENT, Log
 from gallery.open_gallery import OpenGallery
 from gallery.registry import GalleryRegistry
@@ -44,6 +44,7 @@ class Follower:
         self._log = log
         self._is_closed = threading.Event()
         self._current_at = time.monotonic()
+        self._restored_at = self._current_at
         self._failure: StorageError | None = None
         self._thread = threading.Thread(target=self._run, name="gallery-follower", daemon=True)
         registry.check_store = self._check_not_away
@@ -90,7 +91,20 @@ class Follower:
                 failure = error
         if failure is not None:
             raise failure
+        if time.monotonic() - self._restored_at >= POLL_SECONDS:
+            self._restored_at = time.monotonic()
+            self._restore()
         return is_current
+
+    def _restore(self) -> None:
+        """Restore what other processes have erased in shared files, unless the gallery is being changed here."""
+        for opened in self._registry.opened():
+            if opened.change_lock.acquire(blocking=False):
+                try:
+                    with suppress(GalleryNotFound):  # the next look finds that out, too
+                        restore_emptied(self._feed, opened)
+                finally:
+                    opened.change_lock.release()
 
     def catch_up(self, opened: OpenGallery) -> None:
         """Bring a gallery up to date with the store now; one that was deleted or replaced is closed.

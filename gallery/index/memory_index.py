@@ -170,15 +170,31 @@ class MemoryIndex:
             self._snapshot = _compacted(replace(now, segments=tuple(segments)))
         self._start_estimating()
 
+    def emptied_subjects(self) -> set[str]:
+        """Return subjects with templates whose rows another process has erased, although this one has not heard why.
+
+        They may be there: the other one has heard that a template moved away, or that it expired, and not yet that it
+        moved back, or got more time.
+        """
+        now = self._snapshot
+        numbers = {number for each in now.segments for number in each.emptied_subjects().tolist()}
+        return {found[0] for number in numbers if (found := now.subjects.subject(number)) is not None}
+
     def _owned(
         self, segment: Segment, subject_ids: Collection[str], owners: Mapping[str, str]
     ) -> tuple[NDArray[np.intp], set[str]]:
-        """Return the rows of subjects whose templates are not theirs, and the ids of the templates that are."""
+        """Return the rows of subjects whose templates are not theirs, and the ids of the templates that are.
+
+        A row that another process has erased has none.
+        """
         subjects = self._snapshot.subjects
         by_number = {number: each for each in subject_ids if (number := subjects.number(each)) is not None}
         rows = segment.rows_of_all(list(by_number), len(subjects))
         ids = [each.decode() for each in segment.template_ids[rows].tolist()]
-        owned = [owners.get(each) == by_number[int(segment.subjects[row])] for each, row in zip(ids, rows, strict=True)]
+        owned = [
+            owners.get(each) == by_number[int(segment.subjects[row])] and segment.scales[row] != 0
+            for each, row in zip(ids, rows, strict=True)
+        ]
         return rows[~np.array(owned, np.bool_)], {each for each, is_owned in zip(ids, owned, strict=True) if is_owned}
 
     def clear(self) -> None:

@@ -135,17 +135,22 @@ class Segment:
         # A search of an earlier value may have another array of subjects, but shares these ids.
         self.subjects[rows] = DEAD
         self.template_ids[rows] = b""
-        # Before the vectors: another process that shares them finds no similarity to a part of one.
-        self.scales[rows] = 0.0
-        self.vectors[rows] = 0
-        self.codes[rows] = 0
         if self.file is not None:
             self.file.erase(rows)
+        else:
+            self.scales[rows] = 0.0
+            self.vectors[rows] = 0
+            self.codes[rows] = 0
         return replace(self, dead=self.dead + len(rows))
 
     def living(self) -> NDArray[np.intp]:
         """Return the rows that are not dead."""
         return np.flatnonzero(self.subjects[: self.count] != DEAD)
+
+    def emptied_subjects(self) -> NDArray[np.int32]:
+        """Return the subject numbers of living rows that another process has erased."""
+        numbers = self.subjects[: self.count]
+        return np.unique(numbers[(self.scales[: self.count] == 0) & (numbers != DEAD)])
 
     def rows_of(self, subject: int) -> NDArray[np.intp]:
         """Return the rows of a subject number."""

@@ -54,15 +54,14 @@ class IndexKeeper:
         self._folder.close()
 
     def _run(self) -> None:
-        if not self._folder.is_writer:
-            self._folder.let_others_load()
-            return
         try:
-            self._look()
+            if self._folder.is_writer:
+                self._look()
         finally:
             self._folder.let_others_load()
         while not self._is_closed.wait(_LOOK_SECONDS):
-            self._look()
+            if self._folder.becomes_writer():
+                self._look()
 
     def _look(self) -> None:
         used: set[Path] = set()

@@ -64,7 +64,8 @@ class _Rows:
 
     def __init__(self, files: Sequence[SegmentFile]) -> None:
         self._files = files
-        ids = np.concatenate([each.rows.template_ids for each in files])
+        # A row without a vector was erased by a process before another one, which has written it here, heard why.
+        ids = np.concatenate([np.where(each.rows.scales != 0, each.rows.template_ids, b"") for each in files])
         self._order = np.argsort(ids, kind="stable")
         self._sorted = ids[self._order]
         self.subjects = np.full(len(ids), DEAD, np.int32)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -137,6 +137,9 @@ class ChangeFeed(Protocol):
 
     def embedded(self, gallery_id: str, keys: Sequence[int], *, contract: str = "") -> EmbeddedTemplates:
         """Return templates that :meth:`owners` has listed, with their embeddings; those that are gone are left out."""
+
+    def of_subjects(self, gallery_id: str, subject_ids: Collection[str], *, contract: str) -> EmbeddedTemplates:
+        """Return all templates of subjects under a contract, of those that are there."""
 
     def changes(self, gallery_id: str, *, after: Revision) -> GalleryChanges | None:
         """Return what has changed in a gallery after a revision; ``None`` if nothing has.

@@ -56,12 +56,17 @@ class IndexFolder:
         except OSError as error:
             raise StorageUnavailable(f"gallery.snapshot_dir {folder} cannot be used: {error.strerror}") from error
         fcntl.flock(self._loading, fcntl.LOCK_EX)
-        try:
-            fcntl.flock(self._writing, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            self.is_writer = True
-        except BlockingIOError:
-            self.is_writer = False
+        self.is_writer = False
+        if not self.becomes_writer():
             fcntl.flock(self._loading, fcntl.LOCK_SH)
+
+    def becomes_writer(self) -> bool:
+        """Tell whether this process writes the files, also because the one that did is gone."""
+        if not self.is_writer:
+            with suppress(BlockingIOError):
+                fcntl.flock(self._writing, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self.is_writer = True
+        return self.is_writer
 
     def files(self, key: IndexKey) -> list[SegmentFile]:
         """Open the files of a key, the oldest first; those that are of no use are deleted."""

@@ -142,6 +142,7 @@ class SegmentFile:
 
     def erase(self, rows: NDArray[np.intp]) -> None:
         """Overwrite rows."""
+        # First the id: without it no digest counts. Then the scale: a part of a vector has no similarity to anything.
         self.rows.template_ids[rows] = b""
         for column in (self.rows.scales, self.rows.codes, self.rows.vectors, self._digests):
             column[rows] = 0

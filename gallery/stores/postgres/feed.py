@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -17,7 +17,7 @@ from gallery.stores.feed import FIRST, ChangesForgotten, GalleryChanges, Gallery
 from gallery.stores.postgres.connection.database import Connection, Cursor, PostgresDatabase
 from gallery.stores.postgres.corrections.distinct_pairs import read_pairs
 from gallery.stores.postgres.expiry import ask_for_expiries
-from gallery.stores.postgres.keys import LOCK, gallery_key_of
+from gallery.stores.postgres.keys import LOCK, contract_key_of, gallery_key_of
 from gallery.stores.postgres.notes import GALLERY_ITSELF, LATEST
 from gallery.stores.postgres.rows import embedded_of, find_gallery
 from gallery.stores.postgres.template_pages import (
@@ -165,6 +165,13 @@ class PostgresFeed:
         with self._database.reading() as connection:
             key, now = gallery_key_of(connection, gallery_id), to_microseconds(self._clock())
             return embedded_of_keys(connection, key, contract, now, keys)
+
+    def of_subjects(self, gallery_id: str, subject_ids: Collection[str], *, contract: str) -> EmbeddedTemplates:
+        """See :meth:`gallery.stores.feed.ChangeFeed.of_subjects`."""
+        with self._database.reading() as connection:
+            key, now = gallery_key_of(connection, gallery_id), to_microseconds(self._clock())
+            contract_key = contract_key_of(connection, contract)
+            return embedded_of(ask_for_embedded(connection, key, subject_ids, contract_key, now).fetchall())
 
     @contextmanager
     def exclusive(self, gallery_id: str) -> Iterator[Hold]:

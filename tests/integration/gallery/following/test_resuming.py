@@ -401,3 +401,48 @@ def test_small_galleries_have_no_files(start: Open, folder: Path) -> None:
     one = restarted(one, start)
     assert not list(folder.glob("*.index"))
     assert content(one) == content(start(folder=None))
+
+
+def test_a_template_that_moved_away_and_back_before_another_process_heard_of_it_is_found_there(start: Open) -> None:
+    one = start()
+    filled(one)
+    one = restarted(one, start)
+    two = start()
+    (template,) = one.list_templates("g", "s7", page_size=10).items
+    opened = two._registry.known("g")
+    assert opened is not None
+    with opened.change_lock:
+        one.corrections.move("g", template.template_id, from_id="s7", into_id="s8")
+        one.corrections.move("g", template.template_id, from_id="s8", into_id="s7")
+    assert content(caught_up(two)) == content(caught_up(one)) == content(start(folder=None))
+
+
+def test_who_got_more_time_is_found_again_where_another_process_had_not_heard_of_it(
+    start: Open, clock: JumpingClock
+) -> None:
+    one = start()
+    filled(one)
+    soon = clock() + timedelta(minutes=1)
+    one.update_subject("g", "s7", SubjectChange(frozenset({"expire_time"}), expire_time=soon))
+    one = restarted(one, start)
+    two = start()
+    opened = two._registry.known("g")
+    assert opened is not None
+    later = SubjectChange(frozenset({"expire_time"}), expire_time=soon + timedelta(days=9))
+    with opened.change_lock:
+        one.update_subject("g", "s7", later)
+        with opened.expiry_lock:
+            two._registry._drop_known(opened, soon)
+    fresh = content(start(folder=None))
+    for server in (one, two):
+        until(lambda server=server: content(caught_up(server)) == fresh, "s7 is not found again")  # type: ignore[misc]
+
+
+def test_another_process_writes_once_the_one_that_wrote_is_gone(start: Open, folder: Path) -> None:
+    one = start()
+    filled(one)
+    one = restarted(one, start)
+    two = start()
+    one.close()
+    two.delete_gallery("g", force=True)
+    until(lambda: not list(folder.glob("*.index")), "the files are still there")

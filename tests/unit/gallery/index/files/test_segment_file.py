@@ -9,8 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from gallery.index.files.segment_file import BadIndexFile, IndexKey, Rows, SegmentFile, write
+from gallery.index.segment import Segment
 
 KEY = IndexKey("team", 1_700_000_000_000_000, "contract", "epoch", 20)
 COUNT = 1500
@@ -67,6 +69,25 @@ def test_a_row_whose_erasure_was_interrupted_is_erased(path: Path) -> None:
     file.rows.template_ids[7] = b""
     SegmentFile(path).check()
     assert not file.rows.vectors[7].any()
+
+
+def test_a_file_is_not_damaged_by_a_process_that_dies_while_it_removes_a_template(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = SegmentFile(path)
+    segment = Segment.of_file(file, np.arange(COUNT, dtype=np.int32))
+
+    def die_soon(rows: NDArray[np.intp]) -> None:
+        file.rows.template_ids[rows] = b""
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(file, "erase", die_soon)
+    with pytest.raises(KeyboardInterrupt):
+        segment.killed(np.array([7]))
+    SegmentFile(path).check()
+    monkeypatch.setattr(file, "erase", lambda rows: None)
+    segment.killed(np.array([8]))
+    SegmentFile(path).check()
 
 
 @pytest.mark.parametrize("column", range(4))
