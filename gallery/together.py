@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from itertools import islice
 from typing import Generic, TypeAlias, TypeVar
 
 Item = TypeVar("Item")
@@ -81,12 +82,14 @@ class Together(Generic[Item, Answer]):
 
     def _work(self, work: Work[Item, Answer]) -> None:
         with self._queue_lock:
-            group = [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST_TOGETHER))]
+            group = list(islice(self._waiting, MOST_TOGETHER))
+            for _ in range(len(group)):  # only now: whoever is in no group and not in the queue waits for ever
+                self._waiting.popleft()
         try:
             for each, answer in zip(group, work([each.item for each in group]), strict=True):
                 each.end(answer)
         except BaseException as error:
-            _fail([each for each in group if not each.answer.done()], error)
+            _fail(group, error)
         finally:
             group.clear()  # the traceback of an error of the work leads here
 
@@ -110,4 +113,5 @@ class _Waiting(Generic[Item, Answer]):
 
 def _fail(waiting: Sequence[_Waiting[Item, Answer]], error: BaseException) -> None:
     for each in waiting:
-        each.end(error)
+        if not each.answer.done():
+            each.end(error)

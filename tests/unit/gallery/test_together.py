@@ -99,10 +99,11 @@ def test_an_error_of_the_work_keeps_no_item_in_memory() -> None:
 def test_whoever_has_an_answer_does_not_wait_for_the_next_ones() -> None:
     """The next one comes while they are worked on, and is held up; nobody before it needs the lock again."""
     doubling = Doubling()
-    held = threading.Event()
+    begun, held = threading.Event(), threading.Event()
 
     def work(numbers: Sequence[int]) -> Sequence[int | Exception]:
         if 2 in numbers:
+            begun.set()
             until(lambda: doubling.together.waiting == 1)
         elif 100 in numbers:
             held.wait(PATIENCE)
@@ -114,6 +115,7 @@ def test_whoever_has_an_answer_does_not_wait_for_the_next_ones() -> None:
             for number in (2, 3):
                 waiting.append(threads.submit(doubling.together.do, number, work))
                 until(lambda: doubling.together.waiting == len(waiting))
+        assert begun.wait(PATIENCE)
         late = [threads.submit(doubling.together.do, 100, work)]
         assert [each.result(PATIENCE) for each in waiting] == [4, 6]
         held.set()
