@@ -30,7 +30,9 @@ from gallery.following.revisions import Revisions
 from gallery.index.files.index_folder import IndexFolder
 from gallery.log import SILENT, Log
 from gallery.migration.migrations import Migrations
-from gallery.mismatches import ModelNames
+from gallery.opened.file_keeper import IndexKeeper
+from gallery.opened.mismatches import ModelNames
+from gallery.opened.registry import GalleryRegistry
 from gallery.outcome_reports import OutcomeReports
 from gallery.pages import Page, last_id, page_of
 from gallery.records.distinct_pairs import DistinctPairs
@@ -42,8 +44,6 @@ from gallery.records.policies import NO_POLICY, GalleryPolicy
 from gallery.records.subjects import Subject, SubjectChange
 from gallery.records.templates import Template
 from gallery.records.thresholds import DEFAULT_THRESHOLD, ThresholdSource, rounded_threshold
-from gallery.registry import GalleryRegistry
-from gallery.resuming.keeper import IndexKeeper
 from gallery.search import Searcher
 from gallery.search_pool import BACKGROUND, SearchPool
 from gallery.stores.base import Store

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from gallery.errors import StorageError
+from gallery.opened.registry import GalleryRegistry
 from gallery.pages import Page, last_id, page_of
 from gallery.records.outcomes import Outcome
-from gallery.registry import GalleryRegistry
 from gallery.stores.base import Store
 from gallery.times import EARLIEST
 

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from gallery.corrections.told_apart import withheld
 from gallery.embeddings import normalized
 from gallery.errors import GalleryNotFound, SubjectWithoutTemplates
+from gallery.opened.registry import GalleryRegistry
 from gallery.ranking import decide, is_contested, taken_subjects
 from gallery.records.identifications import Identification, TakenSubject
 from gallery.records.thresholds import rounded_threshold
-from gallery.registry import GalleryRegistry
 from gallery.stores.base import Store
 
 

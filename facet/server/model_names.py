@@ -11,7 +11,7 @@ import structlog
 from facet.runtime.models import ModelError, packaged_origins, read_manifest
 from facet.server.config import Config
 from gallery.galleries import Galleries
-from gallery.mismatches import ModelNames
+from gallery.opened.mismatches import ModelNames
 from gallery.records.migrations import ModelVersion
 from recognizer.embedding import embedding_contract
 from recognizer.pipeline import FacePipeline

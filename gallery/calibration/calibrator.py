@@ -30,6 +30,7 @@ from gallery.errors import (
     TooFewSearches,
 )
 from gallery.etags import check_etag, new_etag
+from gallery.opened.registry import GalleryRegistry
 from gallery.records.calibrations import (
     Calibration,
     CalibrationSource,
@@ -40,7 +41,6 @@ from gallery.records.calibrations import (
 from gallery.records.galleries import Gallery, GalleryChange
 from gallery.records.migrations import ThresholdSettings
 from gallery.records.thresholds import ThresholdSource
-from gallery.registry import GalleryRegistry
 from gallery.stores.base import Store
 from gallery.times import now
 

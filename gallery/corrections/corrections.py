@@ -27,7 +27,8 @@ from gallery.errors import (
     UndoExpired,
 )
 from gallery.etags import check_etag, new_etag
-from gallery.open_gallery import OpenGallery
+from gallery.opened.open_gallery import OpenGallery
+from gallery.opened.registry import GalleryRegistry
 from gallery.pages import Page, last_id, page_of
 from gallery.records.changes import (
     Before,
@@ -41,7 +42,6 @@ from gallery.records.distinct_pairs import MAX_DISTINCT_PAIRS, DistinctPairs, Pa
 from gallery.records.policies import GalleryPolicy
 from gallery.records.subjects import Subject
 from gallery.records.templates import StoredFace
-from gallery.registry import GalleryRegistry
 from gallery.stores.base import Store
 from gallery.times import earliest, new_id
 

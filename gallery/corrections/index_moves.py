@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gallery.index.protocol import Index
-from gallery.open_gallery import OpenGallery
+from gallery.opened.open_gallery import OpenGallery
 from gallery.records.changes import Rearrangement
 from gallery.records.templates import EmbeddedTemplates, StoredFace
 

@@ -17,9 +17,9 @@ from gallery.duplicates.resume_token import ResumeToken
 from gallery.duplicates.similarity_model import SimilarityModel, fit
 from gallery.duplicates.subject_comparison import SubjectTemplates, compared_subjects, unlike_templates
 from gallery.errors import GalleryNotFound
-from gallery.open_gallery import OpenGallery
+from gallery.opened.open_gallery import OpenGallery
+from gallery.opened.registry import GalleryRegistry
 from gallery.records.templates import EmbeddedTemplates, StoredFace
-from gallery.registry import GalleryRegistry
 from gallery.search_pool import SearchPool
 from gallery.stores.base import Store
 

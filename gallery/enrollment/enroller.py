@@ -21,11 +21,11 @@ from gallery.errors import (
     TooManyTemplates,
 )
 from gallery.etags import new_etag
-from gallery.open_gallery import OpenGallery
+from gallery.opened.open_gallery import OpenGallery
+from gallery.opened.registry import GalleryRegistry
 from gallery.records.enrollments import Enrolled, Enrollment
 from gallery.records.subjects import Subject, SubjectChange
 from gallery.records.templates import EmbeddedTemplates, Template
-from gallery.registry import GalleryRegistry
 from gallery.stores.base import AddedTemplate, EnrollmentRequest, EnrollmentState, Store
 from gallery.times import new_id
 

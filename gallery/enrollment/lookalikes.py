@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from gallery.errors import ContractMismatch, LooksLikeAnotherSubject
 from gallery.index.protocol import Index
-from gallery.open_gallery import OpenGallery, SearchSettings
-from gallery.recent_changes import Changed
+from gallery.opened.open_gallery import OpenGallery, SearchSettings
+from gallery.opened.recent_changes import Changed
 
 _ROUNDING = 1e-3
 """The index may round a similarity up by less."""

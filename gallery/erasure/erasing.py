@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from gallery.errors import StorageError
-from gallery.open_gallery import OpenGallery
-from gallery.registry import GalleryRegistry
+from gallery.opened.open_gallery import OpenGallery
+from gallery.opened.registry import GalleryRegistry
 from gallery.stores.base import Store
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gallery.errors import GalleryNotFound, StorageError, StorageFull
-from gallery.open_gallery import OpenGallery
+from gallery.opened.open_gallery import OpenGallery
+from gallery.opened.registry import GalleryRegistry
 from gallery.records.expired import Expired
-from gallery.registry import GalleryRegistry
 from gallery.stores.base import Store
 
 _AT_ONCE = 200

@@ -41,7 +41,7 @@ class GalleryNotEmpty(GalleryError):
 class ContractMismatch(GalleryError):
     """An embedding, or the server's model, has another embedding contract than the gallery.
 
-    :class:`gallery.mismatches.Mismatches` explains it with the names of the models, and says what helps.
+    :class:`gallery.opened.mismatches.Mismatches` explains it with the names of the models, and says what helps.
 
     Attributes:
         expected: the contract of the gallery.

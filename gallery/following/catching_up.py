@@ -6,10 +6,10 @@ import numpy as np
 
 from gallery.errors import GalleryNotFound
 from gallery.index.memory_index import MemoryIndex
-from gallery.open_gallery import OpenGallery
+from gallery.opened.open_gallery import OpenGallery
+from gallery.opened.registry import GalleryRegistry
 from gallery.records.distinct_pairs import DistinctPairs
 from gallery.records.templates import EmbeddedTemplates
-from gallery.registry import GalleryRegistry
 from gallery.stores.feed import ChangeFeed, ChangesForgotten, GalleryChanges
 
 _NONE = EmbeddedTemplates((), (), (), np.empty((0, 0), np.float32))

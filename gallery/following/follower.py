@@ -11,8 +11,8 @@ from functools import partial
 from gallery.errors import GalleryNotFound, StorageAway, StorageBusy, StorageError, StorageUnavailable
 from gallery.following.catching_up import catch_up, follow_changes, restore_emptied
 from gallery.log import SILENT, Log
-from gallery.open_gallery import OpenGallery
-from gallery.registry import GalleryRegistry
+from gallery.opened.open_gallery import OpenGallery
+from gallery.opened.registry import GalleryRegistry
 from gallery.stores.feed import ChangeFeed, ChangesForgotten, GalleryRevision, Hold
 
 POLL_SECONDS = 1.0

@@ -7,8 +7,8 @@ import re
 
 from gallery.errors import InvalidRevision, RevisionNotFound
 from gallery.following.follower import Follower
-from gallery.open_gallery import OpenGallery
-from gallery.registry import GalleryRegistry
+from gallery.opened.open_gallery import OpenGallery
+from gallery.opened.registry import GalleryRegistry
 from gallery.times import to_microseconds
 
 _REVISION = re.compile("(-?[0-9a-f]{1,16})[.]([0-9a-f]{1,16})[.]([0-9a-f]{0,32})")

@@ -6,10 +6,10 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 from gallery.errors import NoMigration
+from gallery.opened.registry import GalleryRegistry
 from gallery.records.galleries import Gallery
 from gallery.records.migrations import Migration
 from gallery.records.templates import StoredFace
-from gallery.registry import GalleryRegistry
 from gallery.stores.base import Store
 
 BEFORE_ALL = ("", "")

@@ -29,12 +29,12 @@ from gallery.errors import (
 from gallery.etags import new_etag
 from gallery.migration.gaps import BEFORE_ALL, Gap, Gaps
 from gallery.migration.shadowing import ModelRoles, Shadowing
-from gallery.open_gallery import OpenGallery, SearchSettings
+from gallery.opened.open_gallery import OpenGallery, SearchSettings
+from gallery.opened.registry import GalleryRegistry
 from gallery.records.galleries import Gallery, GalleryChange
 from gallery.records.migrations import MODEL_DIGITS, Migration, MigrationEnd, ModelVersion, ThresholdSettings
 from gallery.records.templates import StoredFace
 from gallery.records.thresholds import ThresholdSource, rounded_threshold
-from gallery.registry import GalleryRegistry
 from gallery.stores.base import Store
 from gallery.times import new_id
 

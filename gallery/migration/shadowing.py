@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from gallery.open_gallery import SearchSettings
+from gallery.opened.open_gallery import SearchSettings
 from gallery.records.migrations import ModelVersion
 
 

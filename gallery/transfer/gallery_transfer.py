@@ -7,9 +7,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO
 
 from gallery.errors import GalleryExists, GalleryNotFound, InvalidImport
+from gallery.opened.registry import GalleryRegistry
 from gallery.records.galleries import Gallery
 from gallery.records.subjects import Subject
-from gallery.registry import GalleryRegistry
 from gallery.stores.base import Store
 from gallery.transfer.subject_export import CompleteTemplate, export_subject
 

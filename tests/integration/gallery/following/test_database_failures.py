@@ -19,7 +19,7 @@ import pytest
 from facet.benchmarks.galleries.postgres.postgres_server import PostgresServer
 from gallery.errors import ContractMismatch, StorageAway, StorageBusy, StorageError
 from gallery.galleries import Galleries
-from gallery.open_gallery import OpenGallery
+from gallery.opened.open_gallery import OpenGallery
 from gallery.stores.postgres.postgres_store import PostgresStore
 from tests.integration.gallery.following.conftest import MAX_TEMPLATES, Open
 from tests.unit.gallery.samples import CONTRACT, DIMENSION, axis, best_match, face
@@ -179,7 +179,7 @@ def test_nobody_waits_for_an_unknown_or_a_new_gallery_while_the_database_is_away
         postgres_server.start()
     until(lambda: is_created(other, "h"), "the database is not used again")
     until(lambda: knows(one, "h"), "a gallery that was created since is not followed")
-    monkeypatch.setattr("gallery.registry.OPEN_SECONDS", 0.01)
+    monkeypatch.setattr("gallery.opened.registry.OPEN_SECONDS", 0.01)
     with one._registry.create_lock, pytest.raises(StorageBusy, match="being opened"):
         one.threshold("i")
 

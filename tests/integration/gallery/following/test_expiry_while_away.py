@@ -152,8 +152,8 @@ def test_a_server_that_knows_no_further_asks_ahead_and_otherwise_finds_nobody(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It knows of a few expiries at a time only, so that a policy for a million people costs no memory."""
-    monkeypatch.setattr("gallery.registry.AHEAD", 4)
-    monkeypatch.setattr("gallery.coming_expiries.AHEAD", 4)
+    monkeypatch.setattr("gallery.opened.registry.AHEAD", 4)
+    monkeypatch.setattr("gallery.opened.coming_expiries.AHEAD", 4)
     one = open_server()
     one.create_gallery("g", display_name="", threshold=0.5)
     for number in range(10):
@@ -186,9 +186,9 @@ def is_found(server: Galleries, expected: set[str]) -> bool:
 def test_any_changes_and_expiries_leave_servers_with_what_a_fresh_one_finds(
     open_server: Open, clock: SetClock, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("gallery.registry", "gallery.coming_expiries"):
+    for module in ("gallery.opened.registry", "gallery.opened.coming_expiries"):
         monkeypatch.setattr(f"{module}.AHEAD", 8)
-    monkeypatch.setattr("gallery.coming_expiries._MOST", 16)
+    monkeypatch.setattr("gallery.opened.coming_expiries._MOST", 16)
     rng = random.Random(seed)
     servers = open_server(), open_server()
     servers[0].create_gallery("g", display_name="", threshold=0.5)

@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 
 from facet.benchmarks.galleries.postgres.postgres_server import PostgresServer
-from gallery import registry
 from gallery.errors import GalleryError, StorageUnavailable
 from gallery.galleries import Galleries
 from gallery.index.memory_index import MemoryIndex
 from gallery.index.sizes import IndexSizes
+from gallery.opened import registry
 from gallery.records.migrations import ModelVersion
 from gallery.records.subjects import SubjectChange, renaming
 from tests.integration.gallery.following.test_hard_conditions import JumpingClock

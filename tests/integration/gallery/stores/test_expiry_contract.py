@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from gallery.coming_expiries import ComingExpiries
 from gallery.errors import ExpiryNotStored, SubjectNotFound, SubjectsWithoutConsent, TemplateNotFound
 from gallery.galleries import Galleries
+from gallery.opened.coming_expiries import ComingExpiries
 from gallery.records.consents import Consent, ConsentBasis
 from gallery.records.enrollments import Enrollment
 from gallery.records.expired import NOTHING_AHEAD, Expiry, PolicyEffect

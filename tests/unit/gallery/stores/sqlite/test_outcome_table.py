@@ -16,7 +16,7 @@ import pytest
 from gallery.encryption.master_keys import KeyFile
 from gallery.errors import GalleryNotFound, InvalidPageToken, SubjectNotFound
 from gallery.galleries import Galleries
-from gallery.mismatches import ModelNames
+from gallery.opened.mismatches import ModelNames
 from gallery.records.identifications import Decision
 from gallery.records.migrations import ModelVersion
 from gallery.records.outcomes import GivenAnswer, Outcome, Truth

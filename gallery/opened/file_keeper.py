@@ -14,7 +14,7 @@ from gallery.index.files.segment_file import BadIndexFile
 from gallery.index.memory_index import MemoryIndex
 from gallery.index.segment import Segment
 from gallery.log import SILENT, Log
-from gallery.open_gallery import OpenGallery
+from gallery.opened.open_gallery import OpenGallery
 
 _LOOK_SECONDS = 1.0
 _RETRY_SECONDS = 600.0

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from gallery.coming_expiries import ComingExpiries
 from gallery.errors import ContractMismatch
 from gallery.index.protocol import Index
-from gallery.mismatches import Mismatches
-from gallery.recent_changes import RecentChanges
+from gallery.opened.coming_expiries import ComingExpiries
+from gallery.opened.mismatches import Mismatches
+from gallery.opened.recent_changes import RecentChanges
 from gallery.records.calibrations import Calibration, calibration_status
 from gallery.records.distinct_pairs import NO_PAIRS, DistinctPairs
 from gallery.records.expired import Expired

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gallery.recent_changes import RecentChanges
+from gallery.opened.recent_changes import RecentChanges
 
 
 def subjects_since(recent: RecentChanges, mark: int) -> list[str] | None:

@@ -11,20 +11,20 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from datetime import datetime
 from types import MappingProxyType
 
-from gallery.coming_expiries import AHEAD, UNKNOWN, ComingExpiries
 from gallery.errors import ContractMismatch, GalleryNotFound, StorageBusy, StorageError, StorageUnavailable
 from gallery.index.files.index_folder import IndexFolder
 from gallery.index.files.segment_file import IndexKey
 from gallery.index.memory_index import MemoryIndex
 from gallery.index.protocol import Index
-from gallery.mismatches import Mismatches
-from gallery.open_gallery import OpenGallery, SearchSettings
+from gallery.opened.coming_expiries import AHEAD, UNKNOWN, ComingExpiries
+from gallery.opened.mismatches import Mismatches
+from gallery.opened.open_gallery import OpenGallery, SearchSettings
+from gallery.opened.resuming import resume
 from gallery.records.distinct_pairs import DistinctPairs
 from gallery.records.galleries import Gallery
 from gallery.records.migrations import Migration
 from gallery.records.subjects import Subject
 from gallery.records.templates import EmbeddedTemplates, Template
-from gallery.resuming.loading import resume
 from gallery.search_pool import SearchPool
 from gallery.stores.base import Store
 from gallery.stores.feed import FIRST, Hold, Revision
@@ -63,8 +63,8 @@ class GalleryRegistry:
         exclusively: keeps other processes from changing a gallery while this one does, and brings the gallery up to
             date with what they have changed before.
         in_one_transaction: the same, for reading and writing that belong together: they are one transaction.
-        on_gone: told subjects that leave a gallery; see :class:`gallery.open_gallery.OpenGallery`, also for what both
-            must not do.
+        on_gone: told subjects that leave a gallery; see :class:`gallery.opened.open_gallery.OpenGallery`, also for what
+            both must not do.
     """
 
     def __init__(

@@ -12,7 +12,7 @@ import pytest
 
 from gallery.errors import ContractMismatch
 from gallery.galleries import Galleries
-from gallery.mismatches import ModelNames
+from gallery.opened.mismatches import ModelNames
 from gallery.records.galleries import Gallery
 from gallery.records.migrations import ModelVersion
 from gallery.stores.sqlite.sqlite_store import SqliteStore

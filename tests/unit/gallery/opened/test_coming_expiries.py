@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gallery import coming_expiries
-from gallery.coming_expiries import UNKNOWN, ComingExpiries
+from gallery.opened import coming_expiries
+from gallery.opened.coming_expiries import UNKNOWN, ComingExpiries
 from gallery.records.expired import NOTHING_AHEAD, Expired, ExpiriesAhead, Expiry
 
 START = datetime(2026, 11, 1, tzinfo=UTC)

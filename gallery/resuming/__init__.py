@@ -1,1 +1,0 @@
-"""A server resumes from the index files of its last start: loading with them, and writing them."""
