@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from facet.benchmarks.galleries.synthetic_gallery import CONTRACT, GALLERY, enrollment_of
 from facet.benchmarks.process_memory import own_mib, rss_mib
 from facet.benchmarks.timing import milliseconds
+from facet.runtime.process import configure_for_models
 from gallery.galleries import Galleries
 from gallery.records.identifications import Decision
 from gallery.stores.base import Store
@@ -137,6 +138,7 @@ class Work:
 
 def _work(place: str, snapshots: Path | None, connection: Connection) -> None:
     """The process: answer with a result and an empty text, or with the text of a failure."""
+    configure_for_models()  # as every server does
     try:
         begun = time.perf_counter()
         store: Store = PostgresStore(place, schema=SCHEMA) if "://" in place else SqliteStore(Path(place))
