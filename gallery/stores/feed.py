@@ -63,6 +63,9 @@ class TemplateOwners:
     display_names: Sequence[str]
     template_ids: Sequence[str]
 
+    def __len__(self) -> int:
+        return len(self.keys)
+
 
 @dataclass(frozen=True, slots=True)
 class GalleryChanges:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import TypeVar
 
 import psycopg
 
@@ -49,6 +50,7 @@ _SINCE = """
 _COPY_AT_ONCE = 16_384
 """Templates that one statement copies: it must end within the time that a statement may take."""
 _TEMPLATES_PER_PAGE = 1024
+_Page = TypeVar("_Page", EmbeddedTemplates, TemplateOwners)
 _SLICE_SECONDS = 0.2
 """How soon it ends to wait when it is told to."""
 # The last revision of a gallery stays for its number, its token and the counts; whom it was about is forgotten.
@@ -134,31 +136,11 @@ class PostgresFeed:
 
     def templates(self, gallery_id: str, *, contract: str = "") -> Iterator[EmbeddedTemplates]:
         """See :meth:`gallery.stores.feed.ChangeFeed.templates`."""
-        after, count = 0, _COPY_AT_ONCE
-        while count == _COPY_AT_ONCE:
-            count = 0
-            with self._database.reading() as connection:
-                key, now = gallery_key_of(connection, gallery_id), to_microseconds(self._clock())
-                pages = copied_by_age(
-                    connection, key, contract, now, after=after, limit=_COPY_AT_ONCE, page=_TEMPLATES_PER_PAGE
-                )
-                for place, page in pages:
-                    after, count = place, count + len(page)
-                    yield page
+        return self._copied(copied_by_age, gallery_id, contract)
 
     def owners(self, gallery_id: str, *, contract: str = "") -> Iterator[TemplateOwners]:
         """See :meth:`gallery.stores.feed.ChangeFeed.owners`."""
-        after, count = 0, _COPY_AT_ONCE
-        while count == _COPY_AT_ONCE:
-            count = 0
-            with self._database.reading() as connection:
-                key, now = gallery_key_of(connection, gallery_id), to_microseconds(self._clock())
-                pages = owners_by_age(
-                    connection, key, contract, now, after=after, limit=_COPY_AT_ONCE, page=_TEMPLATES_PER_PAGE
-                )
-                for page in pages:
-                    after, count = page.keys[-1], count + len(page.keys)
-                    yield page
+        return self._copied(owners_by_age, gallery_id, contract)
 
     def embedded(self, gallery_id: str, keys: Sequence[int], *, contract: str = "") -> EmbeddedTemplates:
         """See :meth:`gallery.stores.feed.ChangeFeed.embedded`."""
@@ -223,6 +205,20 @@ class PostgresFeed:
         """See :meth:`gallery.stores.feed.ChangeFeed.close`."""
         self.stop_waiting()
         self._stop_listening()
+
+    def _copied(
+        self, copy: Callable[..., Iterator[tuple[int, _Page]]], gallery_id: str, contract: str
+    ) -> Iterator[_Page]:
+        """Read all pages of a gallery, a transaction for :data:`_COPY_AT_ONCE` templates each."""
+        after, count = 0, _COPY_AT_ONCE
+        while count == _COPY_AT_ONCE:
+            count = 0
+            with self._database.reading() as connection:
+                key, now = gallery_key_of(connection, gallery_id), to_microseconds(self._clock())
+                pages = copy(connection, key, contract, now, after=after, limit=_COPY_AT_ONCE, page=_TEMPLATES_PER_PAGE)
+                for place, page in pages:
+                    after, count = place, count + len(page)
+                    yield page
 
     def _stop_listening(self) -> None:
         if self._connection is not None:

@@ -95,13 +95,14 @@ def copied_by_age(
 
 def owners_by_age(
     connection: Connection, gallery_key: int, contract: str, now: int, *, after: int, limit: int, page: int
-) -> Iterator[TemplateOwners]:
+) -> Iterator[tuple[int, TemplateOwners]]:
     """Read the same as :func:`copied_by_age` without the embeddings, whose keys are the places."""
     wanted = {"gallery": gallery_key, "after": after, "limit": limit, "now": now}
     if contract:
         wanted["contract"] = contract_key_of(connection, contract)
     statement = _COPY_OWNERS_OF_EMBEDDED if contract else _COPY_OWNERS
-    return (TemplateOwners(*columns) for columns in _copied(connection, statement, _OWNER_TYPES, wanted, page))
+    for columns in _copied(connection, statement, _OWNER_TYPES, wanted, page):
+        yield columns[0][-1], TemplateOwners(*columns)
 
 
 def embedded_of_keys(

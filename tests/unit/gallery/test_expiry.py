@@ -24,6 +24,7 @@ from gallery.records.policies import GalleryPolicy
 from gallery.records.subjects import SubjectChange
 from gallery.stores.base import EnrollmentState
 from gallery.stores.sqlite.sqlite_store import SqliteStore
+from tests.clocks import SetClock
 from tests.unit.gallery.samples import axis, face, opened
 from tests.waiting import PATIENCE, until
 
@@ -33,19 +34,9 @@ MOMENT = 0.2
 """Seconds in which an enrolment that does not wait ends."""
 
 
-class SetClock:
-    """A clock that a test sets."""
-
-    def __init__(self) -> None:
-        self.time = START
-
-    def __call__(self) -> datetime:
-        return self.time
-
-
 @pytest.fixture
 def clock() -> SetClock:
-    return SetClock()
+    return SetClock(START)
 
 
 @pytest.fixture

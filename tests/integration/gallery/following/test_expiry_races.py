@@ -16,12 +16,12 @@ from gallery.galleries import Galleries
 from gallery.records.consents import Consent, ConsentBasis
 from gallery.records.galleries import GalleryChange
 from gallery.records.policies import GalleryPolicy
+from tests.clocks import SetClock
 from tests.integration.gallery.following import test_expiry_while_away
 from tests.integration.gallery.following.conftest import Open
 from tests.integration.gallery.following.test_expiry_while_away import (
     DAY,
     START,
-    SetClock,
     expiring,
     expiry,
     found,

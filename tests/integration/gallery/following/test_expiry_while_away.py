@@ -20,6 +20,7 @@ from gallery.records.galleries import GalleryChange
 from gallery.records.policies import GalleryPolicy
 from gallery.records.subjects import SubjectChange
 from gallery.stores.feed import Revision
+from tests.clocks import SetClock
 from tests.integration.gallery.following.conftest import MAX_TEMPLATES, Open
 from tests.unit.gallery.samples import CONTRACT, DIMENSION, axis, face
 from tests.waiting import until
@@ -29,19 +30,9 @@ DAY = timedelta(days=1)
 EXPIRY = frozenset({"expire_time"})
 
 
-class SetClock:
-    """A clock that a test sets."""
-
-    def __init__(self) -> None:
-        self.time = START
-
-    def __call__(self) -> datetime:
-        return self.time
-
-
 @pytest.fixture
 def clock() -> SetClock:
-    return SetClock()
+    return SetClock(START)
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from facet.server.config import load
 from facet.v1 import gallery_service_pb2 as pb
 from facet.v1 import recognition_service_pb2 as recognition_pb
 from facet.v1 import types_pb2
+from tests.clocks import SetClock
 from tests.integration.server.serving_here import serving_here
 from tests.waiting import until
 
@@ -33,16 +34,6 @@ PLAYER = types_pb2.FaceChoice(box=types_pb2.Box(x1=160, y1=405, x2=225, y2=490))
 """A face in the picture of players."""
 
 
-class SetClock:
-    """A clock that a test sets."""
-
-    def __init__(self) -> None:
-        self.time = datetime.now(UTC)
-
-    def __call__(self) -> datetime:
-        return self.time
-
-
 def serving(folder: Path, clock: SetClock, *flags: str) -> AbstractContextManager[Client]:
     """Serve in this process, with this clock."""
     database = folder / "facet.sqlite3"
@@ -52,7 +43,7 @@ def serving(folder: Path, clock: SetClock, *flags: str) -> AbstractContextManage
 
 @pytest.fixture(scope="module")
 def clock() -> SetClock:
-    return SetClock()
+    return SetClock(datetime.now(UTC))
 
 
 @pytest.fixture(scope="module")
@@ -244,7 +235,7 @@ def test_a_retention_is_previewed_and_then_applies_to_everybody(
 
 
 def test_the_server_erases_what_has_expired_by_itself(tmp_path: Path, pictures: Pictures) -> None:
-    clock = SetClock()
+    clock = SetClock(datetime.now(UTC))
     with serving(tmp_path, clock, "--gallery.erase-expired-seconds", "0.05") as client:
         client.create_gallery("g")
         client.enroll("g", "left", pictures.players, face=PLAYER, expire_time=clock.time + DAY, display_name="Läßt")

@@ -18,7 +18,7 @@ from gallery.records.identifications import Decision
 from gallery.stores.sqlite.sqlite_store import SqliteStore
 from tests.unit.gallery.observations.faces import MEASURES
 from tests.unit.gallery.samples import CONTRACT, DIMENSION
-from tests.unit.server.monitoring.samples import NOON, SetClock
+from tests.unit.server.monitoring.samples import NOON, NoonClock
 
 
 def an_hour(number: int, faces: int, *, brightness: float = 0.5) -> Observation:
@@ -29,12 +29,12 @@ def an_hour(number: int, faces: int, *, brightness: float = 0.5) -> Observation:
 
 
 @pytest.fixture
-def clock() -> SetClock:
-    return SetClock()
+def clock() -> NoonClock:
+    return NoonClock()
 
 
 @pytest.fixture
-def galleries(tmp_path: Path, clock: SetClock) -> Iterator[Galleries]:
+def galleries(tmp_path: Path, clock: NoonClock) -> Iterator[Galleries]:
     store = SqliteStore(tmp_path / "facet.db")
     made = Galleries(store, contract=CONTRACT, dimension=DIMENSION, max_templates_per_subject=5, clock=clock)
     made.create_gallery("g", display_name="")
@@ -50,7 +50,7 @@ def metrics(watch: DriftWatch) -> dict[str, float]:
     }
 
 
-def test_a_change_is_told_until_faces_are_as_before(galleries: Galleries, clock: SetClock) -> None:
+def test_a_change_is_told_until_faces_are_as_before(galleries: Galleries, clock: NoonClock) -> None:
     watch = DriftWatch(galleries, clock)
     reference = [an_hour(number, 40) for number in range(168)]
     galleries.observations.log.add(reference)
@@ -73,7 +73,7 @@ def test_a_change_is_told_until_faces_are_as_before(galleries: Galleries, clock:
     assert metrics(watch)["facet_drift_changed_sources:g"] == 0
 
 
-def test_a_new_reference_period_ends_the_alarm_of_its_source(galleries: Galleries, clock: SetClock) -> None:
+def test_a_new_reference_period_ends_the_alarm_of_its_source(galleries: Galleries, clock: NoonClock) -> None:
     watch = DriftWatch(galleries, clock)
     reference = [an_hour(number, 40) for number in range(168)]
     galleries.observations.log.add(reference)
@@ -87,7 +87,7 @@ def test_a_new_reference_period_ends_the_alarm_of_its_source(galleries: Gallerie
     assert watch.states() == {"g": {}}, "the new period is not over"
 
 
-def test_another_server_sees_that_a_new_reference_period_was_begun(galleries: Galleries, clock: SetClock) -> None:
+def test_another_server_sees_that_a_new_reference_period_was_begun(galleries: Galleries, clock: NoonClock) -> None:
     watch = DriftWatch(galleries, clock)
     galleries.observations.log.add([an_hour(number, 40) for number in range(168)])
     clock.advance(hours=176)
@@ -98,7 +98,7 @@ def test_another_server_sees_that_a_new_reference_period_was_begun(galleries: Ga
     assert watch.states() == {"g": {}}
 
 
-def test_a_camera_that_is_gone_has_no_alarm(galleries: Galleries, clock: SetClock) -> None:
+def test_a_camera_that_is_gone_has_no_alarm(galleries: Galleries, clock: NoonClock) -> None:
     watch = DriftWatch(galleries, clock)
     galleries.observations.log.add([an_hour(number, 40) for number in range(168)])
     clock.advance(hours=176)
@@ -108,7 +108,7 @@ def test_a_camera_that_is_gone_has_no_alarm(galleries: Galleries, clock: SetCloc
     assert watch.states() == {}
 
 
-def test_a_camera_whose_frames_cannot_be_decoded_any_more_has_no_alarm(galleries: Galleries, clock: SetClock) -> None:
+def test_a_camera_whose_frames_cannot_be_decoded_any_more_has_no_alarm(galleries: Galleries, clock: NoonClock) -> None:
     watch = DriftWatch(galleries, clock)
     galleries.observations.log.add([an_hour(number, 40) for number in range(168)])
     clock.advance(hours=176)
@@ -143,7 +143,7 @@ def test_a_source_may_be_forgotten_while_others_are_seen(galleries: Galleries) -
     assert watch.states() == {"g": {}}
 
 
-def test_a_deleted_gallery_is_forgotten(galleries: Galleries, clock: SetClock) -> None:
+def test_a_deleted_gallery_is_forgotten(galleries: Galleries, clock: NoonClock) -> None:
     watch = DriftWatch(galleries, clock)
     watch.see([an_hour(0, 100)])
     galleries.delete_gallery("g", force=True)
@@ -152,7 +152,7 @@ def test_a_deleted_gallery_is_forgotten(galleries: Galleries, clock: SetClock) -
 
 
 def test_a_new_gallery_is_not_compared_with_the_reference_period_of_one_that_had_its_id(
-    galleries: Galleries, clock: SetClock
+    galleries: Galleries, clock: NoonClock
 ) -> None:
     watch = DriftWatch(galleries, clock)
     reference = [an_hour(number, 40) for number in range(168)]
@@ -168,7 +168,7 @@ def test_a_new_gallery_is_not_compared_with_the_reference_period_of_one_that_had
 
 
 def test_galleries_whose_faces_have_changed_come_before_a_hundred_that_have_nothing_to_say(
-    galleries: Galleries, clock: SetClock
+    galleries: Galleries, clock: NoonClock
 ) -> None:
     watch = DriftWatch(galleries, clock)
     others = [f"a{number}" for number in range(100)]

@@ -16,18 +16,18 @@ from gallery.stores.sqlite.sqlite_store import SqliteStore
 from tests.integration.gallery.stores.samples import CALIBRATION
 from tests.unit.gallery.observations.faces import a_tally
 from tests.unit.gallery.samples import CONTRACT, DIMENSION
-from tests.unit.server.monitoring.samples import NOON, SetClock
+from tests.unit.server.monitoring.samples import NOON, NoonClock
 
 SEEN = Observation("g", "camera:door", start_of(NOON, HOUR), HOUR, a_tally(200, 100, 0).counts())
 
 
 @pytest.fixture
-def clock() -> SetClock:
-    return SetClock()
+def clock() -> NoonClock:
+    return NoonClock()
 
 
 @pytest.fixture
-def galleries(tmp_path: Path, clock: SetClock) -> Iterator[Galleries]:
+def galleries(tmp_path: Path, clock: NoonClock) -> Iterator[Galleries]:
     store = SqliteStore(tmp_path / "facet.db")
     made = Galleries(store, contract=CONTRACT, dimension=DIMENSION, max_templates_per_subject=5, clock=clock)
     made.create_gallery("g", display_name="", threshold=0.34)
@@ -51,7 +51,7 @@ def calibrate(galleries: Galleries) -> None:
     galleries.update_gallery("g", GalleryChange(threshold=0.34, calibration=calibration))
 
 
-def test_shares_have_their_intervals_and_are_estimated_once_an_hour(galleries: Galleries, clock: SetClock) -> None:
+def test_shares_have_their_intervals_and_are_estimated_once_an_hour(galleries: Galleries, clock: NoonClock) -> None:
     calibrate(galleries)
     estimates = ErrorEstimates(galleries, clock)
     estimates.see([SEEN])
@@ -69,7 +69,7 @@ def test_shares_have_their_intervals_and_are_estimated_once_an_hour(galleries: G
     assert shares(estimates) == {}
 
 
-def test_searches_before_a_switch_of_the_model_are_in_no_estimate(galleries: Galleries, clock: SetClock) -> None:
+def test_searches_before_a_switch_of_the_model_are_in_no_estimate(galleries: Galleries, clock: NoonClock) -> None:
     calibrate(galleries)
     clock.advance(hours=2)
     estimates = ErrorEstimates(galleries, clock)
@@ -78,7 +78,7 @@ def test_searches_before_a_switch_of_the_model_are_in_no_estimate(galleries: Gal
     assert shares(estimates) == {}
 
 
-def test_galleries_without_figures_leave_their_places_to_others(galleries: Galleries, clock: SetClock) -> None:
+def test_galleries_without_figures_leave_their_places_to_others(galleries: Galleries, clock: NoonClock) -> None:
     calibrate(galleries)
     others = [f"a{number}" for number in range(100)]
     for each in others:
@@ -89,7 +89,7 @@ def test_galleries_without_figures_leave_their_places_to_others(galleries: Galle
     assert "fpir:value" in shares(estimates)
 
 
-def test_without_a_calibration_nothing_is_estimated(galleries: Galleries, clock: SetClock) -> None:
+def test_without_a_calibration_nothing_is_estimated(galleries: Galleries, clock: NoonClock) -> None:
     estimates = ErrorEstimates(galleries, clock)
     estimates.see([SEEN])
     assert shares(estimates) == {}

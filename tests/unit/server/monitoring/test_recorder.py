@@ -14,7 +14,7 @@ from facet.tracking.records import SettledTrack
 from gallery.observations.quantities import Quantity
 from gallery.observations.records import OTHER, Observation
 from gallery.records.identifications import Decision
-from tests.unit.server.monitoring.samples import MATCH, NOON, QUALITY, SetClock, aligned_face
+from tests.unit.server.monitoring.samples import MATCH, NOON, QUALITY, NoonClock, aligned_face
 
 
 def count(record: Recorder, caller: str = "key:kiosk", gallery: str = "g", faces: int = 1) -> None:
@@ -26,7 +26,7 @@ def by_source(observations: list[Observation]) -> dict[str, int]:
 
 
 def test_pictures_are_counted_by_caller_and_what_was_taken_is_gone() -> None:
-    record = Recorder(clock=SetClock())
+    record = Recorder(clock=NoonClock())
     count(record, faces=2)
     count(record, "key:gate")
     taken = record.take()
@@ -37,7 +37,7 @@ def test_pictures_are_counted_by_caller_and_what_was_taken_is_gone() -> None:
 
 
 def test_a_stream_counts_each_person_once_with_the_similarity_of_the_track() -> None:
-    record = Recorder(clock=SetClock())
+    record = Recorder(clock=NoonClock())
     tracks = [SettledTrack(Decision.MATCH, QUALITY, 0.9, 0.6, 0.2), SettledTrack(Decision.REFUSED, QUALITY, 0.5)]
     record.tracks("g", "key:gate", "door", tracks, seen=3, templates_compared=50)
     (seen,) = record.take()
@@ -47,7 +47,7 @@ def test_a_stream_counts_each_person_once_with_the_similarity_of_the_track() -> 
 
 
 def test_each_hour_is_counted_by_itself() -> None:
-    clock = SetClock()
+    clock = NoonClock()
     record = Recorder(clock=clock)
     clock.advance(minutes=59)
     count(record)
@@ -59,7 +59,7 @@ def test_each_hour_is_counted_by_itself() -> None:
 def test_more_sources_than_are_kept_apart_are_counted_together(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recorder, "MAX_SOURCES", 2)
     monkeypatch.setattr(recorder, "RESERVED_SOURCES", 0)
-    record = Recorder(clock=SetClock())
+    record = Recorder(clock=NoonClock())
     for number in range(3):
         count(record, f"key:{number}")
     record.take()
@@ -70,7 +70,7 @@ def test_more_sources_than_are_kept_apart_are_counted_together(monkeypatch: pyte
 
 
 def test_names_of_cameras_do_not_take_the_places_of_other_callers() -> None:
-    record = Recorder(clock=SetClock())
+    record = Recorder(clock=NoonClock())
     tracks = [SettledTrack(Decision.MATCH, QUALITY, 0.9, 0.6, 0.2)]
     for number in range(100):
         record.tracks("g", "key:greedy", f"camera {number}", tracks, seen=1, templates_compared=50)
@@ -83,7 +83,7 @@ def test_names_of_cameras_do_not_take_the_places_of_other_callers() -> None:
 
 
 def test_frames_that_cannot_be_decoded_take_no_places_from_cameras_with_faces() -> None:
-    clock = SetClock()
+    clock = NoonClock()
     record = Recorder(clock=clock)
     tracks = [SettledTrack(Decision.MATCH, QUALITY, 0.9, 0.6, 0.2)]
     for number in range(100):
@@ -103,7 +103,7 @@ def test_frames_that_cannot_be_decoded_take_no_places_from_cameras_with_faces() 
 
 
 def test_the_threshold_of_a_request_does_not_change_what_is_counted() -> None:
-    record = Recorder(clock=SetClock())
+    record = Recorder(clock=NoonClock())
     unknown = replace(MATCH, decision=Decision.UNKNOWN, threshold=0.9)
     too_close = replace(MATCH, decision=Decision.UNKNOWN, too_close_to="twin", is_ambiguous=True)
     refused = replace(MATCH, decision=Decision.REFUSED, candidates=())
@@ -114,13 +114,13 @@ def test_the_threshold_of_a_request_does_not_change_what_is_counted() -> None:
 
 
 def test_nothing_is_counted_if_it_is_off() -> None:
-    record = Recorder(is_on=False, clock=SetClock())
+    record = Recorder(is_on=False, clock=NoonClock())
     count(record)
     assert record.take() == []
 
 
 def test_no_face_is_lost_between_threads() -> None:
-    record = Recorder(clock=SetClock())
+    record = Recorder(clock=NoonClock())
 
     def count_many() -> None:
         for _ in range(200):

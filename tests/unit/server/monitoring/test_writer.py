@@ -17,7 +17,7 @@ from gallery.estimation.observation_history import ObservationHistory
 from gallery.observations.records import Observation
 from gallery.stores.sqlite.sqlite_store import SqliteStore
 from tests.integration.gallery.stores.samples import new_gallery
-from tests.unit.server.monitoring.samples import MATCH, NOON, SetClock, aligned_face
+from tests.unit.server.monitoring.samples import MATCH, NOON, NoonClock, aligned_face
 from tests.waiting import until
 
 
@@ -39,7 +39,7 @@ def count(record: Recorder) -> None:
 
 
 def test_counts_are_stored_while_the_server_runs_and_when_it_stops(store: SqliteStore) -> None:
-    clock = SetClock()
+    clock = NoonClock()
     record = Recorder(clock=clock)
     writer = ObservationWriter(record, ObservationHistory(store), MonitoringConfig(flush_seconds=0.1), clock)
     writer.start()
@@ -68,7 +68,7 @@ class FullDisk:
 
 
 def test_a_full_disk_loses_nothing_once_it_has_room(store: SqliteStore) -> None:
-    record, history = Recorder(clock=SetClock()), ObservationHistory(store)
+    record, history = Recorder(clock=NoonClock()), ObservationHistory(store)
     disk = history.log = FullDisk(store)
     writer = ObservationWriter(record, history, MonitoringConfig())
     for _ in range(3):
@@ -84,7 +84,7 @@ def test_a_full_disk_loses_nothing_once_it_has_room(store: SqliteStore) -> None:
 
 
 def test_a_store_without_transactions_gets_each_observation_once() -> None:
-    record, waiting = Recorder(clock=SetClock()), Unstored()
+    record, waiting = Recorder(clock=NoonClock()), Unstored()
     for number in range(3):
         record.picture("g", f"key:{number}", 0.34, [aligned_face()], [MATCH], 1)
     waiting.add(record.take())
@@ -107,7 +107,7 @@ def test_a_store_without_transactions_gets_each_observation_once() -> None:
 
 
 def test_a_new_gallery_gets_no_counts_of_one_that_had_its_id(store: SqliteStore) -> None:
-    clock = SetClock()
+    clock = NoonClock()
     record, told = Recorder(clock=clock), list[Observation]()
     writer = ObservationWriter(record, ObservationHistory(store), MonitoringConfig(), clock)
     writer.on_taken.append(told.extend)
@@ -125,7 +125,7 @@ def test_a_new_gallery_gets_no_counts_of_one_that_had_its_id(store: SqliteStore)
 
 def test_what_waits_for_the_store_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recorder, "MAX_CELLS", 2)
-    clock, waiting = SetClock(), Unstored()
+    clock, waiting = NoonClock(), Unstored()
     record = Recorder(clock=clock)
     for _ in range(6):
         count(record)

@@ -64,7 +64,7 @@ def test_a_statement_reads_its_own_rows_without_statistics(store: PostgresStore,
             "owners": (
                 lambda: [
                     key
-                    for page in template_pages.owners_by_age(
+                    for _, page in template_pages.owners_by_age(
                         connection, key, "", moment, after=place - 1, limit=5, page=3
                     )
                     for key in page.keys
