@@ -143,6 +143,8 @@ class Enroller:
         # Not before the indexes have it. If that fails, what was stored is read from the store.
         if is_shown:
             self._registry.note_reached(gallery, hold)
+        else:
+            self._registry.read_unshown(gallery)
 
     def _store_some(
         self, gallery: OpenGallery, faces: Sequence[WaitingFace]

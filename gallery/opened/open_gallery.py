@@ -100,6 +100,7 @@ class OpenGallery:
         expiries: how often something has left the index because it had expired.
         has_left_unasked: whether something has expired here that the store was not asked about, so that another server
             may have given it more time just before.
+        has_unshown: whether something may be stored that the indexes lack.
         recent: the latest of these changes.
         changes: the number of changes made by this process, and of changes of others that it has followed.
         stored_revision: the indexes have everything that the store had at this revision; the first one if it has no
@@ -126,6 +127,7 @@ class OpenGallery:
     distinct: DistinctPairs = NO_PAIRS
     expiries: int = 0
     has_left_unasked: bool = False
+    has_unshown: bool = False
     recent: RecentChanges = field(default_factory=RecentChanges)
     changes: int = 0
     stored_revision: Revision = FIRST

@@ -281,10 +281,16 @@ class GalleryRegistry:
         with self.in_one_transaction(gallery) as hold:
             self._check_held(gallery)
             hold.expiries = gallery.expiries
-            yield hold
+            gallery.has_unshown = True  # also if the thread is interrupted after the store has committed
+            try:
+                yield hold
+            except Exception:
+                gallery.has_unshown = False
+                raise
 
     def note_reached(self, gallery: OpenGallery, hold: Hold) -> None:
         """Note that the indexes have what was written under a hold that has ended; nobody else wrote meanwhile."""
+        gallery.has_unshown = False
         if gallery.expiries != hold.expiries:
             # What expired here before the change was committed may have got more time by it: it is read again.
             with suppress(StorageError, GalleryNotFound), self.exclusively(gallery):
@@ -292,9 +298,23 @@ class GalleryRegistry:
         elif hold.revision is not None:
             gallery.stored_revision = hold.revision
 
+    def read_unshown(self, gallery: OpenGallery) -> None:
+        """Load a gallery anew if its indexes may lack something stored; the caller holds its ``change_lock``.
+
+        With a feed, the follower reads what they lack.
+
+        Raises:
+            GalleryNotFound: it was deleted.
+            StorageError: the store cannot be read.
+        """
+        if gallery.has_unshown and self._store.feed is None:
+            self.reload(gallery)
+        gallery.has_unshown = False
+
     def _check_held(self, gallery: OpenGallery) -> None:
         if not self.is_open(gallery):
             raise GalleryNotFound(gallery.gallery_id)
+        self.read_unshown(gallery)
         self._drop_due(gallery)
 
     def known(self, gallery_id: str) -> OpenGallery | None:

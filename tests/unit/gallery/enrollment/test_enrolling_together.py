@@ -7,6 +7,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -19,9 +20,12 @@ from gallery.errors import (
     StorageError,
 )
 from gallery.galleries import Galleries
+from gallery.index.memory_index import MemoryIndex
+from gallery.opened import registry
 from gallery.records.enrollments import Enrolled, Enrollment
 from gallery.records.galleries import GalleryChange
 from gallery.records.policies import GalleryPolicy
+from gallery.records.templates import EmbeddedTemplates
 from gallery.stores.base import AddedTemplate
 from gallery.stores.sqlite.sqlite_store import SqliteStore
 from tests.unit.gallery.samples import CONTRACT, DIMENSION, axis, best_match, between, face
@@ -157,6 +161,63 @@ def test_a_store_that_cannot_write_tells_all_and_stores_nothing(tmp_path: Path) 
     store.is_full = False
     assert names(enrolled_together(galleries, asked)) == ["ann", "bob"]
     galleries.close()
+
+
+class Failing(MemoryIndex):
+    """An index to which as many templates cannot be added as the class has errors left."""
+
+    errors: ClassVar[list[BaseException]] = []
+
+    def add(self, templates: EmbeddedTemplates) -> None:
+        if self.errors:
+            raise self.errors.pop()
+        super().add(templates)
+
+
+@pytest.fixture
+def failing(galleries: Galleries, monkeypatch: pytest.MonkeyPatch) -> list[BaseException]:
+    """The errors that the next additions to the indexes of the gallery fail with, the last one first."""
+    monkeypatch.setattr(registry, "MemoryIndex", Failing)
+    monkeypatch.setattr(Failing, "errors", [])
+    opened = galleries._registry.find("g")
+    with opened.change_lock:
+        galleries._registry.reload(opened)
+    return Failing.errors
+
+
+def test_what_is_stored_and_cannot_be_shown_is_read_from_the_store(
+    galleries: Galleries, failing: list[BaseException]
+) -> None:
+    failing.append(MemoryError())
+    opened = galleries._registry.find("g")
+    with ThreadPoolExecutor(2) as threads:
+        with opened.change_lock:
+            waiting = []
+            for number, subject_id in enumerate(("ann", "bob")):
+                waiting.append(threads.submit(galleries.enroll, "g", subject_id, face(axis(number))))
+                until(lambda: opened.enrollments.waiting == len(waiting))
+        with pytest.raises(MemoryError):
+            waiting[0].result()
+        assert waiting[1].result().subject.subject_id == "bob"
+    assert [best_match(galleries, axis(number)) for number in range(2)] == ["ann", "bob"]
+
+
+@pytest.mark.parametrize(
+    "errors",
+    [[MemoryError(), MemoryError()], [KeyboardInterrupt()]],
+    ids=["the gallery cannot be read again either", "interrupted"],
+)
+def test_who_is_answered_to_be_enrolled_is_found_after_an_error(
+    galleries: Galleries, failing: list[BaseException], errors: list[BaseException]
+) -> None:
+    failing.extend(errors)
+    with pytest.raises(type(errors[0])):
+        galleries.enroll("g", "ann", face(axis(1)))
+    assert not failing
+    assert best_match(galleries, axis(1)) == ""
+    assert galleries.enroll("g", "ann", face(axis(1))).already_enrolled
+    assert best_match(galleries, axis(1)) == "ann"
+    assert galleries.search("g", axis(1)[None], top_k=1)[0].templates_compared == 1
 
 
 def test_nothing_of_a_face_stays_in_memory_because_another_one_was_refused(galleries: Galleries) -> None:
