@@ -54,7 +54,7 @@ class IndexFolder:
             self._loading = _lock_file(folder / "loading.lock")
             self._writing = _lock_file(folder / "writing.lock")
         except OSError as error:
-            raise StorageUnavailable(f"gallery.snapshot_dir {folder} cannot be used: {error.strerror}") from error
+            raise _unusable(folder, error) from error
         fcntl.flock(self._loading, fcntl.LOCK_EX)
         self.is_writer = False
         if not self.becomes_writer():
@@ -69,20 +69,17 @@ class IndexFolder:
         return self.is_writer
 
     def files(self, key: IndexKey) -> list[SegmentFile]:
-        """Open the files of a key, the oldest first; those that are of no use are deleted."""
-        found = []
-        for path in sorted(self._folder.glob(f"{_name_of(key)}-*{_SUFFIX}")):
-            try:
-                file = SegmentFile(path)
-                if file.key == key:
-                    file.check()
-                    found.append(file)
-            except FileNotFoundError:
-                continue  # deleted meanwhile
-            except (BadIndexFile, OSError) as error:
-                self._log.error("an index file is not used", file=str(path), reason=str(error))
-                self._delete(path)
-        return found
+        """Open the files of a key, the oldest first; damaged ones are deleted.
+
+        Raises:
+            StorageUnavailable: the system does not let a file be opened, so that nobody could erase its rows.
+        """
+        try:
+            paths = sorted(self._folder.glob(f"{_name_of(key)}-*{_SUFFIX}"))
+            found = [self._opened(path, key) for path in paths]
+        except OSError as error:
+            raise _unusable(self._folder, error) from error
+        return [each for each in found if each is not None]
 
     def write(self, key: IndexKey, rows: Rows, mean: NDArray[np.float32]) -> SegmentFile:
         """Write a file, and open it.
@@ -114,10 +111,27 @@ class IndexFolder:
         for lock in (self._loading, self._writing):
             lock.close()
 
+    def _opened(self, path: Path, key: IndexKey) -> SegmentFile | None:
+        try:
+            file = SegmentFile(path)
+            if file.key == key:
+                file.check()
+                return file
+        except FileNotFoundError:
+            pass  # deleted meanwhile
+        except BadIndexFile as error:
+            self._log.error("an index file is not used", file=str(path), reason=str(error))
+            self._delete(path)
+        return None
+
     def _delete(self, path: Path) -> None:
         if self.is_writer:
             with suppress(OSError):
                 path.unlink(missing_ok=True)
+
+
+def _unusable(folder: Path, error: OSError) -> StorageUnavailable:
+    return StorageUnavailable(f"gallery.snapshot_dir {error.filename or folder} cannot be used: {error.strerror}")
 
 
 def _name_of(key: IndexKey) -> str:

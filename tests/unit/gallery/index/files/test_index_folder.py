@@ -1,0 +1,50 @@
+"""The folder of index files: what is opened, what is deleted, and who waits for whom."""
+
+from __future__ import annotations
+
+import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gallery.errors import StorageUnavailable
+from gallery.index.files.index_folder import IndexFolder
+from gallery.index.files.segment_file import IndexKey, Rows, SegmentFile
+
+KEY = IndexKey("team", 1_700_000_000_000_000, "contract", "epoch", 8)
+ROWS = Rows(np.array(["t1", "t2"], "S36"), np.ones(2, np.float32), np.ones((2, 1), np.uint8), np.ones((2, 8), np.int16))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[IndexFolder]:
+    folder = IndexFolder(tmp_path / "snapshots")
+    yield folder
+    folder.close()
+
+
+def written(folder: IndexFolder) -> SegmentFile:
+    return folder.write(KEY, ROWS, np.zeros(8, np.float32))
+
+
+@contextmanager
+def one_descriptor_left() -> Iterator[None]:
+    """A file can be opened, but not mapped: that takes a second descriptor."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    next_one = os.open(os.devnull, os.O_RDONLY)
+    os.close(next_one)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (next_one + 1, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+def test_a_good_file_that_cannot_be_opened_now_is_not_deleted(folder: IndexFolder) -> None:
+    path = written(folder).path
+    with one_descriptor_left(), pytest.raises(StorageUnavailable, match="cannot be used: Too many open files"):
+        folder.files(KEY)
+    assert [each.path for each in folder.files(KEY)] == [path]
