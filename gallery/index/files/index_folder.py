@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Collection
 from contextlib import suppress
@@ -21,6 +22,8 @@ from gallery.times import new_id
 
 _SUFFIX = ".index"
 _NAME_BYTES = 8
+_NAME = re.compile(r"[0-9a-f]{16}-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.(index|part)")
+"""Of the files that are written here, also of those that were not finished."""
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -76,7 +79,7 @@ class IndexFolder:
         """
         try:
             paths = sorted(self._folder.glob(f"{_name_of(key)}-*{_SUFFIX}"))
-            found = [self._opened(path, key) for path in paths]
+            found = [self._opened(path, key) for path in paths if _NAME.fullmatch(path.name)]
         except OSError as error:
             raise _unusable(self._folder, error) from error
         return [each for each in found if each is not None]
@@ -93,13 +96,13 @@ class IndexFolder:
         return SegmentFile(path)
 
     def keep_only(self, used: Collection[Path]) -> None:
-        """Delete the files that nothing uses.
+        """Delete the files that nothing uses; those with names of others stay.
 
         Raises:
             OSError: the folder cannot be read.
         """
         for path in self._folder.iterdir():
-            if path.suffix in (_SUFFIX, ".part") and path not in used:
+            if _NAME.fullmatch(path.name) and path not in used:
                 self._delete(path)
 
     def let_others_load(self) -> None:

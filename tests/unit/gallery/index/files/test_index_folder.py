@@ -48,3 +48,17 @@ def test_a_good_file_that_cannot_be_opened_now_is_not_deleted(folder: IndexFolde
     with one_descriptor_left(), pytest.raises(StorageUnavailable, match="cannot be used: Too many open files"):
         folder.files(KEY)
     assert [each.path for each in folder.files(KEY)] == [path]
+
+
+def test_what_nothing_uses_is_deleted_and_what_others_put_there_stays(folder: IndexFolder) -> None:
+    used, unused = written(folder).path, written(folder).path
+    unfinished = used.with_name(f"{unused.stem}.part")
+    unfinished.touch()
+    begins = used.stem.partition("-")[0]
+    others = [used.with_name(name) for name in ("books.index", "film.part", f"{begins}-copy.index", f"{used.name}.old")]
+    for each in others:
+        each.write_bytes(used.read_bytes())
+    before = set(used.parent.iterdir())
+    folder.keep_only([used])
+    assert before - set(used.parent.iterdir()) == {unused, unfinished}
+    assert [each.path for each in folder.files(KEY)] == [used]
