@@ -31,7 +31,7 @@ class IndexFolder:
     """The index files that processes of one server share.
 
     One of the processes, the first one, writes and deletes files; the others only use them, and erase rows. Whoever
-    opens the folder waits until the first one has loaded its galleries and written the files.
+    opens the folder waits until the first one has loaded its galleries and written the files, and not for the others.
 
     Args:
         folder: created if it is missing.
@@ -61,7 +61,7 @@ class IndexFolder:
         fcntl.flock(self._loading, fcntl.LOCK_EX)
         self.is_writer = False
         if not self.becomes_writer():
-            fcntl.flock(self._loading, fcntl.LOCK_SH)
+            self.let_others_load()
 
     def becomes_writer(self) -> bool:
         """Tell whether this process writes the files, also because the one that did is gone."""
@@ -106,7 +106,7 @@ class IndexFolder:
                 self._delete(path)
 
     def let_others_load(self) -> None:
-        """Let the other processes open the folder."""
+        """Let the other processes open the folder; only the one that writes keeps them waiting."""
         fcntl.flock(self._loading, fcntl.LOCK_UN)
 
     def close(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from gallery.errors import StorageUnavailable
 from gallery.index.files.index_folder import IndexFolder
 from gallery.index.files.segment_file import IndexKey, Rows, SegmentFile
+from tests.waiting import until
 
 KEY = IndexKey("team", 1_700_000_000_000_000, "contract", "epoch", 8)
 ROWS = Rows(np.array(["t1", "t2"], "S36"), np.ones(2, np.float32), np.ones((2, 1), np.uint8), np.ones((2, 8), np.int16))
@@ -62,3 +64,21 @@ def test_what_nothing_uses_is_deleted_and_what_others_put_there_stays(folder: In
     folder.keep_only([used])
     assert before - set(used.parent.iterdir()) == {unused, unfinished}
     assert [each.path for each in folder.files(KEY)] == [used]
+
+
+def test_the_others_wait_for_the_one_that_writes_and_not_for_each_other(tmp_path: Path) -> None:
+    one = IndexFolder(tmp_path / "snapshots")
+    others: list[IndexFolder] = []
+
+    def open_another() -> None:
+        others.append(IndexFolder(tmp_path / "snapshots"))
+
+    waiting = [threading.Thread(target=open_another, daemon=True) for _ in range(3)]
+    for each in waiting:
+        each.start()
+    assert not others
+    one.let_others_load()
+    until(lambda: len(others) == len(waiting), "they load one after the other")
+    assert [each.is_writer for each in (one, *others)] == [True, False, False, False]
+    for each in (one, *others):
+        each.close()
