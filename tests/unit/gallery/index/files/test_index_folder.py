@@ -73,12 +73,11 @@ def test_the_others_wait_for_the_one_that_writes_and_not_for_each_other(tmp_path
     def open_another() -> None:
         others.append(IndexFolder(tmp_path / "snapshots"))
 
-    waiting = [threading.Thread(target=open_another, daemon=True) for _ in range(3)]
-    for each in waiting:
-        each.start()
+    for _ in range(3):
+        threading.Thread(target=open_another, daemon=True).start()
     assert not others
     one.let_others_load()
-    until(lambda: len(others) == len(waiting), "they load one after the other")
+    until(lambda: len(others) == 3, "they load one after the other")
     assert [each.is_writer for each in (one, *others)] == [True, False, False, False]
     for each in (one, *others):
         each.close()
