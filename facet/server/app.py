@@ -252,16 +252,19 @@ class Server:
         return address
 
     async def stop(self) -> None:
-        """Report NOT_SERVING, finish accepted calls, then stop and close the database."""
+        """Report NOT_SERVING, send clients elsewhere, finish accepted calls, then stop and close the database."""
         if self._server and self._workers and self._batches and self._streams:
             self._readiness.phase = Phase.DRAINING
             await self._health.enter_graceful_shutdown()
             _log.info("draining", seconds=self._config.server.drain_seconds)
             self._batches.drain()
             self._streams.drain()
+            # Clients hear at once that they are to connect elsewhere, and gRPC takes no further calls.
+            ending = asyncio.create_task(self._server.stop(self._config.server.drain_seconds + _FLUSH_SECONDS))
             await self._calls.drain(self._config.server.drain_seconds)
             # Still open: health watches, which never end, and responses being sent.
             await self._server.stop(_FLUSH_SECONDS)
+            await ending
             await self._shadow.stop()
             await asyncio.to_thread(self._migrations.close)
             await asyncio.to_thread(self._workers.close)

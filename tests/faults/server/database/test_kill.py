@@ -121,8 +121,8 @@ def test_a_batch_that_is_cut_by_a_kill_can_be_sent_again(
 @promises(
     "signals",
     "SIGTERM while several clients write",
-    "calls in progress are answered, others are refused with SHUTTING_DOWN, exit code 0; everything acknowledged is "
-    "there, nothing that was refused",
+    "calls in progress are answered, others are refused, exit code 0; everything acknowledged is there, nothing that "
+    "was refused",
 )
 def test_sigterm_during_writes_loses_nothing(serve: Serve, tmp_path: Path, pictures: Pictures, seen: Seen) -> None:
     writers = [Writer(name, pictures.yaoming, threading.Event()) for name in ("a", "b", "c")]
@@ -134,7 +134,7 @@ def test_sigterm_during_writes_loses_nothing(serve: Serve, tmp_path: Path, pictu
         code = serving.stop()
     assert code == 0
     reasons = {error.reason for writer in writers for error in writer.errors}
-    assert reasons <= {"SHUTTING_DOWN", ""}  # empty where no server listened any more
+    assert reasons <= {"SHUTTING_DOWN", ""}  # empty where gRPC refused it
     serving = serve(*LIGHT)
     with Client(serving.address) as client:
         complete = sum(writer.settle(client)[1] for writer in writers)
