@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from pathlib import Path
 from weakref import WeakSet
 
 from gallery.index.files.index_folder import IndexFolder
@@ -43,7 +42,9 @@ class IndexKeeper:
         self._thread = threading.Thread(target=self._run, name="gallery-keeper", daemon=True)
 
     def start(self) -> None:
-        """Begin to write."""
+        """Delete the files that the galleries were not loaded from, and begin to write."""
+        if self._folder.is_writer:
+            self._tidy()
         self._thread.start()
 
     def close(self) -> None:
@@ -56,22 +57,28 @@ class IndexKeeper:
     def _run(self) -> None:
         try:
             if self._folder.is_writer:
-                self._look()
+                self._write_all()
         finally:
             self._folder.let_others_load()
         while not self._is_closed.wait(_LOOK_SECONDS):
             if self._folder.becomes_writer():
-                self._look()
+                self._tidy()
+                self._write_all()
 
-    def _look(self) -> None:
-        used: set[Path] = set()
-        for gallery in self._opened():
-            for index in gallery.indexes.values():
-                if isinstance(index, MemoryIndex) and index.key is not None:
-                    self._write(index)
-                    used |= {each.file.path for each in index.snapshot.segments if each.file is not None}
+    def _tidy(self) -> None:
+        segments = (segment for index in self._indexes() for segment in index.snapshot.segments)
+        used = {each.file.path for each in segments if each.file is not None}
         with suppress(OSError):  # what cannot be read is told when the next file is written
             self._folder.keep_only(used)
+
+    def _write_all(self) -> None:
+        for index in self._indexes():
+            self._write(index)
+
+    def _indexes(self) -> list[MemoryIndex]:
+        """The indexes that have a key for files."""
+        indexes = (index for gallery in self._opened() for index in gallery.indexes.values())
+        return [each for each in indexes if isinstance(each, MemoryIndex) and each.key is not None]
 
     def _write(self, index: MemoryIndex) -> None:
         if time.monotonic() < self._rests_until:
@@ -84,6 +91,7 @@ class IndexKeeper:
                 if _is_due(segment, index.sizes.exact_rows, is_new=is_new):
                     file = self._folder.write(key, segment.rows, segment.mean)
                     index.keep_in(file, segment)
+                    self._tidy()  # the others may take long
         except (OSError, BadIndexFile, MemoryError) as error:
             self._rests_until = time.monotonic() + _RETRY_SECONDS
             self._log.error("an index file cannot be written", gallery=key and key.gallery_id, reason=str(error))

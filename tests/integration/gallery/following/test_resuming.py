@@ -273,6 +273,26 @@ def test_the_files_of_a_deleted_gallery_are_deleted(start: Open, folder: Path) -
     until(lambda: not list(folder.glob("*.index")), "the files are still there")
 
 
+def test_files_that_became_useless_while_the_server_was_down_are_gone_before_it_writes_others(
+    start: Open, folder: Path
+) -> None:
+    one, other = start(), start(folder=None)
+    filled(one)
+    one.create_gallery("h", display_name="Hosts", threshold=0.5)
+    for number in range(200, 240):
+        enroll(one, number, "h")
+    one = restarted(one, start)
+    until(lambda: len(list(folder.glob("*.index"))) == 3, "the files of the two are not written")
+    one.close()
+    useless = set(folder.glob("*.index"))
+    made_anew(caught_up(other))
+    other.delete_gallery("h", force=True)
+    one = start()
+    assert not useless & set(folder.glob("*.index"))
+    until(lambda: is_kept(one), "the segments are not written")
+    assert list(folder.glob("*.index"))
+
+
 def test_a_gallery_that_replaced_another_one_takes_nothing_of_its_files(start: Open, folder: Path) -> None:
     one, other = start(), start(folder=None)
     filled(one)
