@@ -20,6 +20,9 @@ _RECONNECT_MS = 5000
 """The longest pause before a lost server is looked for again; gRPC's own is two minutes."""
 _KEEPALIVE_MS = 20_000
 """A silent server is pinged this often, and has half as long to answer."""
+_REPEATED_BYTES = 17 * 2**20
+"""gRPC repeats no larger request: this is what servers take unless they are told to take more. Its own is 256 KB, less
+than many pictures. An upload keeps as much of its beginning in memory."""
 
 _RECOGNITION = "facet.v1.RecognitionService"
 _GALLERIES = "facet.v1.GalleryService"
@@ -77,6 +80,7 @@ def options(*, round_robin: bool = False) -> Sequence[tuple[str, Any]]:
         ("grpc.max_receive_message_length", -1),
         ("grpc.max_send_message_length", -1),
         ("grpc.enable_retries", 1),
+        ("grpc.per_rpc_retry_buffer_size", _REPEATED_BYTES),
         ("grpc.max_reconnect_backoff_ms", _RECONNECT_MS),
         ("grpc.keepalive_time_ms", _KEEPALIVE_MS),
         ("grpc.keepalive_timeout_ms", _KEEPALIVE_MS // 2),

@@ -15,7 +15,7 @@ from google.rpc.status_pb2 import Status
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facet import Client, FacetError, ResourceExhausted, Unavailable, from_status, stream_frame
+from facet import Client, FacetError, ResourceExhausted, Unavailable, from_status, picture, stream_frame
 from facet.client.channel import REPEATABLE
 from facet.client.retry import (
     FIRST_PAUSE,
@@ -26,7 +26,7 @@ from facet.client.retry import (
     service_config,
 )
 from facet.v1 import gallery_service_pb2, recognition_service_pb2, server_service_pb2
-from facet.v1.recognition_service_pb2 import StreamSettings
+from facet.v1.recognition_service_pb2 import DetectRequest, StreamSettings
 
 ASKED = st.none() | st.floats(0, 3600)
 JITTER = st.floats(0, 1, exclude_max=True)
@@ -171,7 +171,8 @@ def test_grpc_repeats_no_stream_and_no_call_that_changes_something_twice() -> No
         assert not name.startswith(("Create", "Update", "Delete")), name
 
 
-def test_a_call_that_a_server_cancels_is_repeated() -> None:
+@pytest.mark.parametrize("size", [0, 2**24], ids=["small", "as large as a server takes"])
+def test_a_call_that_a_server_cancels_is_repeated(size: int) -> None:
     """As gRPC cancels those that arrive while the server stops, before the server has seen them."""
     attempts = []
 
@@ -185,12 +186,13 @@ def test_a_call_that_a_server_cancels_is_repeated() -> None:
         def service(self, _details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes]:
             return grpc.unary_unary_rpc_method_handler(answer)
 
-    server = grpc.server(ThreadPoolExecutor(1), handlers=[Stopping()])
+    unlimited = [("grpc.max_receive_message_length", -1)]
+    server = grpc.server(ThreadPoolExecutor(1), handlers=[Stopping()], options=unlimited)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:
         with Client(f"127.0.0.1:{port}") as client:
-            client.get_server_info()
+            client.recognition.Detect(DetectRequest(picture=picture(bytes(size))))
     finally:
         server.stop(None).wait()
     assert len(attempts) == 2
