@@ -35,7 +35,7 @@ from facet.server.observability.tracing import TracingUnavailable
 from facet.server.port import BindError, says_where_metrics_are, shared_port
 from facet.server.processes.metrics import ProcessesPort
 from facet.server.processes.processes import BEAT_SECONDS, CannotStart, Processes
-from facet.server.processes.shared_folder import shared_folder
+from facet.server.processes.shared_folder import delete_left_folders, shared_folder
 from facet.server.service_manager import READY, STOPPING, notify
 from facet.terminal import console, tables
 from facet.terminal.command_line import program
@@ -90,6 +90,8 @@ def serve(
     if processes is not None:
         flags += ["--server.processes", str(processes)]
     configuration = _configuration(flags, config)
+    if process is None:
+        delete_left_folders()
     if configuration.server.processes > 1 and process is None:
         logs.configure(configuration.log)
         if config is not None:

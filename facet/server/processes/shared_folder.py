@@ -19,22 +19,28 @@ _PREFIX = "facet-index-"
 def shared_folder() -> Iterator[Path | None]:
     """Make a folder in memory that only this user can use, and delete it in the end.
 
-    Those of servers that were killed are deleted first. It is ``None`` where the system has no such place.
+    It is ``None`` where the system has no such place.
     """
     try:
-        for left in _MEMORY.glob(f"{_PREFIX}*"):
-            _delete_if_left(left)
-        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_MEMORY))
+        made = Path(tempfile.mkdtemp(prefix=f".{_PREFIX}", dir=_MEMORY))
+        lock = os.open(made, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        folder = made.rename(_MEMORY / made.name[1:])  # only now: it would be deleted as one that a dead server left
     except OSError:
         yield None
         return
-    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         os.close(lock)
+
+
+def delete_left_folders() -> None:
+    """Delete the folders of this user's servers that were killed."""
+    with suppress(OSError):
+        for left in _MEMORY.glob(f"{_PREFIX}*"):
+            _delete_if_left(left)
 
 
 def _delete_if_left(folder: Path) -> None:

@@ -121,13 +121,17 @@ def test_sigterm_drains_all_processes(
     assert told(serving, "draining") == told(serving, "stopped") == [1, 2]
 
 
-def test_the_processes_do_not_outlive_the_one_that_started_them(
-    serve: Serve, postgres_server: PostgresServer, schema: str
+def test_the_processes_do_not_outlive_the_one_that_started_them_nor_their_memory_the_next_start(
+    serve: Serve, refused: Refused, postgres_server: PostgresServer, schema: str
 ) -> None:
     serving = serve(*FLAGS, schema, environment={URL: postgres_server.url})
+    arguments = Path(f"/proc/{serving.said['processes'][0]}/cmdline").read_text("utf-8").split("\0")
+    memory = Path(arguments[arguments.index("--gallery.snapshot-dir") + 1])
     serving.process.kill()
     until(lambda: not any(map(is_alive, serving.said["processes"])))
     serving.process.wait()
+    assert refused("--models.objects", "nowhere.onnx").returncode == FAILED
+    assert not memory.exists()
 
 
 def test_the_processes_share_the_memory_of_a_large_gallery(
