@@ -48,13 +48,15 @@ def _postgres(config: GalleryConfig, url: str, clock: Clock) -> Store:
     _need("psycopg", "PostgreSQL", "postgres")
     from gallery.stores.postgres.postgres_store import PostgresStore
 
-    return PostgresStore(
+    store = PostgresStore(
         url,
         schema=config.postgres_schema,
         timeout=config.postgres_timeout_seconds,
         connections=config.postgres_connections,
         clock=clock,
     )
+    _log.info("galleries in PostgreSQL", database=store.database.name, schema=config.postgres_schema)
+    return store
 
 
 def _milvus(config: GalleryConfig, clock: Clock) -> Store:

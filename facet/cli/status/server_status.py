@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -82,7 +81,7 @@ class Status:
         info: the answer of GetServerInfo; ``None`` if there is none.
         galleries: ``None`` if the server cannot list them.
         uptime: seconds since the server started, by this machine's clock.
-        problem: why it is not serving, for people; empty if it is.
+        problem: why it is not serving, or cannot list its galleries, for people; empty if neither is so.
     """
 
     health: str
@@ -106,11 +105,13 @@ def ask(client: Client, address: str, token: str = "") -> Status:
         if error.code is StatusCode.DEADLINE_EXCEEDED:
             return Status(UNREACHABLE, problem=f"the server at {address} does not answer in time")
         return Status(health, problem=explained(error, address, token))
-    galleries = None
-    with suppress(FacetError):
+    galleries, problem = None, ""
+    try:
         galleries = _galleries(client)
+    except FacetError as error:
+        problem = explained(error, address, token)
     uptime = (datetime.now(UTC) - info.start_time.ToDatetime(UTC)).total_seconds()
-    return Status(health, info, galleries, max(uptime, 0.0))
+    return Status(health, info, galleries, max(uptime, 0.0), problem)
 
 
 def _galleries(client: Client) -> Galleries:

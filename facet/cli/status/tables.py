@@ -63,7 +63,7 @@ def _load(info: pb.GetServerInfoResponse, status: Status) -> RenderableType:
     rows.add_row("open streams", streams or "none")
     rows.add_row("you are", _caller(info.caller))
     if status.galleries is None:
-        rows.add_row("galleries", "not known: the server cannot list them")
+        rows.add_row("galleries", visible(f"not known: {status.problem}"))
     else:
         rows.add_row("galleries", str(status.galleries.count))
     return rows

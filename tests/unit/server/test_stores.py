@@ -47,7 +47,8 @@ def test_the_url_of_postgres_is_masked_and_excludes_milvus() -> None:
     config = Config(gallery=GalleryConfig(postgres_url=SecretStr(url)))
     assert "hidden" not in repr(config)
     assert "hidden" not in str(dump(config))
-    assert GalleryConfig(postgres_url=SecretStr("")).postgres_url is None
+    spaced = GalleryConfig(postgres_url=SecretStr(f" {url}\n")).postgres_url
+    assert spaced == SecretStr(url)
     with pytest.raises(ConfigError, match="exclude each other") as refused:
         load(["--gallery.postgres-url", url, "--gallery.milvus-uri", "http://milvus:19530"])
     assert "hidden" not in str(refused.value)
@@ -71,6 +72,7 @@ def test_the_milvus_token_is_masked() -> None:
     ("flags", "setting"),
     [
         (["--gallery.postgres-url", "db.hidden"], r"gallery\.postgres_url"),
+        (["--gallery.postgres-url", ""], r"gallery\.postgres_url"),
         (["--gallery.postgres-connections", "1"], r"gallery\.postgres_connections"),
         (["--gallery.postgres-schema", "a-b"], r"gallery\.postgres_schema"),
         (["--gallery.check-at-start"], r"gallery\.check_at_start"),

@@ -123,7 +123,7 @@ class GalleryConfig(Section):
             raise ValueError("gallery.check_at_start verifies the SQLite database only: leave it out here")
         return self
 
-    @field_validator("milvus_token", "postgres_url")
+    @field_validator("milvus_token")
     @classmethod
     def _empty_is_none(cls, secret: SecretStr | None) -> SecretStr | None:
         return secret if secret and secret.get_secret_value() else None
@@ -131,10 +131,12 @@ class GalleryConfig(Section):
     @field_validator("postgres_url")
     @classmethod
     def _is_connection_string(cls, url: SecretStr | None) -> SecretStr | None:
-        text = url.get_secret_value() if url else ""
-        if text and not text.startswith(("postgresql://", "postgres://")) and "=" not in text:
+        if url is None:
+            return None
+        text = url.get_secret_value().strip()
+        if not text.startswith(("postgresql://", "postgres://")) and "=" not in text:
             raise ValueError("must be a connection string such as postgresql://facet@db.example.org:5432/facet")
-        return url
+        return SecretStr(text)
 
     @field_validator("milvus_uri")
     @classmethod

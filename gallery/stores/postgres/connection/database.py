@@ -18,7 +18,6 @@ from gallery.errors import StorageBusy, StorageUnavailable
 from gallery.stores.postgres.connection.failures import Failures
 from gallery.stores.postgres.connection.limited_connection import LimitedConnection
 from gallery.stores.postgres.connection.opening import prepare
-from gallery.stores.postgres.connection.refusals import remedy
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Cursor = psycopg.Cursor[tuple[Any, ...]]
@@ -93,6 +92,8 @@ class PostgresDatabase:
         self._in_use = _Counter()
         self._broken_at = 0.0
         self._is_away = False
+        self._refusal: psycopg.Error | None = None
+        """Why the pool could not make its last connection."""
         self.failures = Failures(self.name, str(parts.get("password") or ""))
         self._info = info = make_conninfo(
             "",
@@ -113,6 +114,7 @@ class PostgresDatabase:
                 # It waits longer between its tries the longer it tries: after this time it begins anew.
                 reconnect_timeout=_RECONNECT_SECONDS,
                 connection_class=LimitedConnection,
+                kwargs={"told": self._note_refusal},
                 configure=self._configure,
                 check=self._check,
                 open=True,
@@ -250,7 +252,7 @@ class PostgresDatabase:
         try:
             return psycopg.connect(self._info)
         except psycopg.OperationalError as error:
-            raise StorageUnavailable(f"{self.failures.of(error)}; {remedy(self.failures.text_of(error))}") from error
+            raise self.failures.of_connecting(error) from error
 
     @contextmanager
     def _connection(self) -> Iterator[LimitedConnection]:
@@ -267,6 +269,8 @@ class PostgresDatabase:
                 if self._in_use.count == self._pool.max_size:
                     raise StorageBusy(f"all {self._pool.max_size} connections to {self.name} are in use") from error
                 self._is_away = True
+                if self._refusal is not None:
+                    raise self.failures.of_connecting(self._refusal) from error
                 raise
             self._is_away = False
             taken.enter_context(self._in_use)
@@ -305,6 +309,9 @@ class PostgresDatabase:
         if connection.answered_at < max(time.monotonic() - _TRUSTED_SECONDS, self._broken_at):
             with connection.limited(_CHECK_SECONDS):
                 ConnectionPool.check_connection(connection)
+
+    def _note_refusal(self, refusal: psycopg.Error | None) -> None:
+        self._refusal = refusal
 
     def _configure(self, connection: LimitedConnection) -> None:
         """Prepare a new connection."""
@@ -382,4 +389,5 @@ def _parsed(url: str) -> dict[str, Any]:
 
 def _name_of(parts: Mapping[str, Any]) -> str:
     host, port = parts.get("host") or parts.get("hostaddr") or "local socket", parts.get("port") or 5432
+    host = f"[{host}]" if ":" in host else host
     return f"PostgreSQL {host}:{port}/{parts.get('dbname') or parts.get('user') or ''}"

@@ -12,9 +12,11 @@ from psycopg_pool import PoolClosed, PoolTimeout
 
 from gallery.errors import StorageAway, StorageBusy, StorageError, StorageFull, StorageUnavailable
 from gallery.stores.columns import BadRow
+from gallery.stores.postgres.connection.refusals import remedy
 
 _AROUND = re.compile(
-    r"connection (failed|is bad): |connection to server (at|on socket) [^\n]*? failed: |FATAL: |^\s*Is the server .*$",
+    r"connection (failed|is bad): |connection to server (at|on socket) [^\n]*? failed: |FATAL: |^\s*Is the server .*$"
+    r"|^DETAIL: .*$|^HINT: .*$|^\s*This probably means .*\n.*while processing the request\.$",
     re.MULTILINE,
 )
 """What libpq says about a failed connection besides its cause."""
@@ -22,7 +24,10 @@ _FULL = (errors.DiskFull,)
 _BUSY = (errors.LockNotAvailable, errors.DeadlockDetected, errors.SerializationFailure)
 _EXPLAINED: tuple[tuple[type[psycopg.Error], str], ...] = (
     (errors.QueryCanceled, "it took longer than gallery.postgres_timeout_seconds"),
-    (errors.ReadOnlySqlTransaction, "it is read-only, as a replica is: name the primary"),
+    (
+        errors.ReadOnlySqlTransaction,
+        "it is read-only, as a replica is, or by its setting default_transaction_read_only: name the primary",
+    ),
     (errors.InsufficientPrivilege, "its user lacks a right; docs/scale.md lists those that it needs"),
     (
         errors.TooManyConnections,
@@ -76,6 +81,10 @@ class Failures:
                 return StorageUnavailable(f"{self._name} cannot be used: {explanation} ({found})")
         is_away = isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError))
         return (StorageAway if is_away else StorageUnavailable)(f"{self._name} cannot be used: {found}")
+
+    def of_connecting(self, error: psycopg.Error) -> StorageAway:
+        """Return the storage error of a connection that could not be made, with what helps."""
+        return StorageAway(f"{self.of(error)}; {remedy(self.text_of(error))}")
 
     def text_of(self, error: psycopg.Error) -> str:
         """Return what PostgreSQL says about a failure, in one line, without its address and its questions."""

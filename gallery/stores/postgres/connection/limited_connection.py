@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import psycopg
 
@@ -25,6 +25,23 @@ class LimitedConnection(psycopg.Connection[tuple[Any, ...]]):
 
     limit: float | None = None
     answered_at: float = 0.0
+
+    @classmethod
+    def connect(cls, conninfo: str = "", **options: Any) -> Self:
+        """See :meth:`psycopg.Connection.connect`.
+
+        Args:
+            conninfo: a connection string.
+            options: those of psycopg, and ``told``, a function that is given the error, or ``None`` if there was none.
+        """
+        told = options.pop("told", lambda _: None)
+        try:
+            connection = super().connect(conninfo, **options)
+        except psycopg.Error as error:
+            told(error)
+            raise
+        told(None)
+        return connection
 
     @contextmanager
     def limited(self, limit: float | None) -> Iterator[None]:

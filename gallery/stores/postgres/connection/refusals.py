@@ -26,8 +26,9 @@ _REMEDIES = (
     ("certificate", f"check sslrootcert and the host in {_URL}, and the certificate of the database"),
     ("resolve host|translate host name", f"check the name of the host in {_URL}"),
     ("timeout expired|No route|unreachable", f"check that it runs, that a firewall lets this machine in, and {_PLACE}"),
-    ("refused|No such file|reset by peer", f"check that it runs, and {_PLACE}"),
+    ("refused|No such file|reset by peer|closed the connection", f"check that it runs, and {_PLACE}"),
     ("invalid response", f"what answers is not PostgreSQL, check {_PLACE}"),
+    ("session is not read-only|not in hot standby", f"name target_session_attrs=read-write in {_URL}"),
     ("read-only|standby", f"none of the hosts takes changes, name the primary in {_URL}"),
     ("^invalid", f"check {_URL}"),
 )

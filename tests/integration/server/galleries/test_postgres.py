@@ -17,6 +17,7 @@ import pytest
 
 from facet import CENTRAL, Client, InvalidArgument, Unavailable
 from facet.benchmarks.galleries.postgres.postgres_server import PostgresServer
+from facet.cli.status.server_status import ask
 from facet.v1 import recognition_service_pb2 as pb
 from facet.v1.server_service_pb2 import GetServerInfoRequest
 from tests.waiting import until
@@ -71,6 +72,7 @@ def test_what_one_server_enrols_another_finds_also_while_the_database_is_away(
             assert "\nfacet_store_available 0.0\n" in read(metrics)
             assert "\nfacet_store_lag_seconds " in read(metrics)
             assert found(other, pictures.yaoming) == ["Yao Ming"]
+            assert ask(other, second.address).problem == "STORAGE_UNAVAILABLE: the database cannot be used now"
             with pytest.raises(Unavailable) as refusal:
                 other.enroll("team", "gdp", pictures.gdp, face=CENTRAL)
             assert refusal.value.reason == "STORAGE_UNAVAILABLE"
@@ -82,6 +84,7 @@ def test_what_one_server_enrols_another_finds_also_while_the_database_is_away(
         info = str(other.server.GetServerInfo(GetServerInfoRequest()))
     for server in (first, second):
         assert server.stop() == 0
+        assert f'{postgres_server.port}/postgres", "schema": "{schema}"' in server.log.read_text("utf-8")
         assert postgres_server.password not in f"{info}{server.said}{server.log.read_text('utf-8')}"
 
 

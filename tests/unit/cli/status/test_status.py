@@ -6,7 +6,8 @@ import pytest
 
 from facet.cli.status.plain import as_plain
 from facet.cli.status.server_status import Status, Throughput, throughput
-from facet.cli.status.tables import duration
+from facet.cli.status.tables import duration, rendered
+from facet.terminal import console
 from facet.v1 import server_service_pb2 as pb
 
 
@@ -48,8 +49,12 @@ def test_only_a_lack_of_room_is_a_refusal(code: str, reason: str, is_refusal: bo
 
 
 def test_a_server_that_cannot_list_its_galleries_is_still_described() -> None:
-    plain = as_plain(Status("SERVING", pb.GetServerInfoResponse(version="1")), "host:1")
+    status = Status("SERVING", pb.GetServerInfoResponse(version="1"), problem="the database cannot be used now")
+    plain = as_plain(status, "host:1")
     assert (plain["health"], plain["galleries"], plain["errors"]) == ("SERVING", None, [])
+    with console.out.capture() as said:
+        console.out.print(rendered(status, "host:1"))
+    assert "not known: the database cannot be used now" in said.get()
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(5, "5 s"), (65, "1 min 5 s"), (3600, "1 h 0 min"), (90_000, "1 d 1 h")])

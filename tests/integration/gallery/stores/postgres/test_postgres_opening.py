@@ -94,6 +94,25 @@ def test_what_keeps_a_server_from_connecting_is_said_with_what_helps(
         assert "timeout expired; check that it runs, that a firewall lets this machine in" in why(
             port=silent.getsockname()[1], connect_timeout=2
         )
+    assert "; name target_session_attrs=read-write in" in why(target_session_attrs="read-only")
+
+
+def test_a_database_that_lets_a_server_in_no_more_says_why(
+    postgres_server: PostgresServer, schema: str, role: str
+) -> None:
+    with connected(postgres_server) as connection:
+        connection.execute(f"CREATE SCHEMA {schema} AUTHORIZATION {role}".encode())
+        store = opened(f"{postgres_server.url}?user={role}", schema)
+        connection.execute(f"ALTER ROLE {role} PASSWORD 'renewed'".encode())
+        connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", (role,))
+
+    def failure() -> str:
+        with pytest.raises(StorageUnavailable) as refused:
+            store.check()
+        return str(refused.value)
+
+    until(lambda: f'failed for user "{role}"; the user or the password is wrong' in failure())
+    store.close()
 
 
 def test_a_rule_of_the_database_that_lets_nobody_in_is_named(postgres_server: PostgresServer, schema: str) -> None:
@@ -124,6 +143,7 @@ def refusal(url: str, schema: str) -> str:
     [
         ("the database system is starting up", "try again once it accepts connections"),
         ("SSL error: certificate verify failed", "check sslrootcert"),
+        ("server closed the connection unexpectedly", "check that it runs, and the host and port"),
         ("sorry, too many clients already", "lower gallery.postgres_connections"),
         ("die Passwort-Authentifizierung ist fehlgeschlagen", "check that it runs, and gallery.postgres_url"),
     ],
