@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from itertools import islice
+from queue import Empty, SimpleQueue
 from typing import Generic, TypeAlias, TypeVar
 
 Item = TypeVar("Item")
@@ -14,6 +12,9 @@ Answer = TypeVar("Answer")
 
 MOST_TOGETHER = 16
 """The most items of one piece of work: whoever comes next does not wait too long."""
+
+_SECONDS = 1.0
+"""How often whoever waits looks whether anybody works."""
 
 Work: TypeAlias = Callable[[Sequence[Item]], Sequence[Answer | Exception]]
 
@@ -24,6 +25,9 @@ class Together(Generic[Item, Answer]):
     So a search reads memory once for several probes, and a transaction stores several templates. A thread that is alone
     waits for nobody. One whose work was done by another does not wait for the lock again.
 
+    A thread may be interrupted anywhere, as Ctrl-C interrupts the main thread. The others do not wait for it for ever,
+    and their items that it was working on are worked on again.
+
     Args:
         lock: held by the thread that works.
     """
@@ -31,12 +35,11 @@ class Together(Generic[Item, Answer]):
     def __init__(self, lock: threading.Lock) -> None:
         self._lock = lock
         self._queue_lock = threading.Lock()
-        self._waiting: deque[_Waiting[Item, Answer]] = deque()
-        self._is_led = False
+        self._waiting: list[_Waiting[Item, Answer]] = []
 
     @property
     def waiting(self) -> int:
-        """How many items wait for the lock."""
+        """How many items have no answer yet."""
         return len(self._waiting)
 
     def do(self, item: Item, work: Work[Item, Answer]) -> Answer:
@@ -53,65 +56,79 @@ class Together(Generic[Item, Answer]):
         mine: _Waiting[Item, Answer] = _Waiting(item)
         try:
             self._enter(mine)
-            mine.woken.wait()
-            if mine.leads:
-                with self._lock:
-                    self._work(work)
-            return mine.answer.result()
+            while not mine.answers:
+                if mine.leads:
+                    with self._lock:
+                        if not mine.answers:  # somebody else may have led, too
+                            self._work(work)
+                elif not mine.is_woken() and not self._lock.locked():
+                    mine.leads = True  # whoever led may have been interrupted before it could wake anybody
+            if isinstance(mine.answers[0], Exception):
+                raise mine.answers[0]
+            return mine.answers[0]
         finally:
             self._leave(mine)
             del mine  # its error's traceback leads back here: such a circle would keep the items in memory
 
     def _enter(self, mine: _Waiting[Item, Answer]) -> None:
         with self._queue_lock:
+            mine.leads = not self._waiting
             self._waiting.append(mine)
-            if not self._is_led:
-                self._is_led = mine.leads = True
-                mine.woken.set()
 
     def _leave(self, mine: _Waiting[Item, Answer]) -> None:
-        """Let the next one lead; whoever was interrupted while it waited is not waited for."""
+        """Let the next one lead."""
         with self._queue_lock:
-            if not mine.answer.done() and mine in self._waiting:
-                self._waiting.remove(mine)
-            if mine.leads:
-                self._is_led = bool(self._waiting)
-                if self._waiting:
-                    self._waiting[0].leads = True
-                    self._waiting[0].woken.set()
+            self._waiting = [each for each in self._waiting if each is not mine and not each.answers]
+            if mine.leads and self._waiting:
+                self._waiting[0].lead()
 
     def _work(self, work: Work[Item, Answer]) -> None:
         with self._queue_lock:
-            group = list(islice(self._waiting, MOST_TOGETHER))
-            for _ in range(len(group)):  # only now: whoever is in no group and not in the queue waits for ever
-                self._waiting.popleft()
+            group = [each for each in self._waiting if not each.answers][:MOST_TOGETHER]
         try:
             for each, answer in zip(group, work([each.item for each in group]), strict=True):
                 each.end(answer)
-        except BaseException as error:
+        except Exception as error:
             _fail(group, error)
         finally:
             group.clear()  # the traceback of an error of the work leads here
 
 
 class _Waiting(Generic[Item, Answer]):
-    """An item in the queue; its thread is woken when it has an answer, or is to lead."""
+    """An item in the queue; its thread is woken when it has an answer, or is to lead.
+
+    A thread that is interrupted leaves no lock of it locked, as it could leave that of a :class:`threading.Event`.
+
+    Attributes:
+        item: the item.
+        answers: its answer, or its error; empty while it has none.
+        leads: whether its thread does the work, and wakes the next one.
+    """
 
     def __init__(self, item: Item) -> None:
         self.item = item
-        self.answer: Future[Answer] = Future()
+        self.answers: list[Answer | Exception] = []
         self.leads = False
-        self.woken = threading.Event()
+        self._calls: SimpleQueue[None] = SimpleQueue()
 
-    def end(self, answer: Answer | BaseException) -> None:
-        if isinstance(answer, BaseException):
-            self.answer.set_exception(answer)
-        else:
-            self.answer.set_result(answer)
-        self.woken.set()
+    def lead(self) -> None:
+        self.leads = True
+        self._calls.put(None)
+
+    def end(self, answer: Answer | Exception) -> None:
+        self.answers.append(answer)
+        self._calls.put(None)
+
+    def is_woken(self) -> bool:
+        """Wait to be woken; return whether that happened in time."""
+        try:
+            self._calls.get(timeout=_SECONDS)
+        except Empty:
+            return False
+        return True
 
 
-def _fail(waiting: Sequence[_Waiting[Item, Answer]], error: BaseException) -> None:
+def _fail(waiting: Sequence[_Waiting[Item, Answer]], error: Exception) -> None:
     for each in waiting:
-        if not each.answer.done():
+        if not each.answers:
             each.end(error)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import gc
+import sys
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from types import FrameType
 
 import pytest
 
-from gallery.together import MOST_TOGETHER, Together
+from gallery import together
+from gallery.together import MOST_TOGETHER, Together, Work
 from tests.waiting import PATIENCE, until
 
 UNLUCKY = 13_000
@@ -104,7 +108,7 @@ def test_whoever_has_an_answer_does_not_wait_for_the_next_ones() -> None:
     def work(numbers: Sequence[int]) -> Sequence[int | Exception]:
         if 2 in numbers:
             begun.set()
-            until(lambda: doubling.together.waiting == 1)
+            until(lambda: doubling.together.waiting == 3)
         elif 100 in numbers:
             held.wait(PATIENCE)
         return doubling.double(numbers)
@@ -122,13 +126,80 @@ def test_whoever_has_an_answer_does_not_wait_for_the_next_ones() -> None:
         assert late[0].result(PATIENCE) == 200
 
 
-def test_whoever_is_interrupted_while_it_waits_holds_nobody_up() -> None:
+class Interruption(BaseException):
+    """What a thread is interrupted by."""
+
+
+def test_an_interruption_of_the_work_is_not_told_to_others_and_their_items_are_done() -> None:
     doubling = Doubling()
+    interruptions = [Interruption(), Interruption()]
 
-    def interrupted(_: Sequence[int]) -> Sequence[int | Exception]:
-        raise KeyboardInterrupt
+    def work(numbers: Sequence[int]) -> Sequence[int | Exception]:
+        if interruptions:
+            raise interruptions.pop()
+        return doubling.double(numbers)
 
-    with pytest.raises(KeyboardInterrupt):
-        doubling.together.do(1, interrupted)
-    assert doubling.together.do(2, doubling.double) == 4
+    with ThreadPoolExecutor(4) as threads:
+        with doubling.lock:
+            waiting = []
+            for number in range(4):
+                waiting.append(threads.submit(doubling.together.do, number, work))
+                until(lambda: doubling.together.waiting == len(waiting))
+        for each in waiting[:2]:
+            with pytest.raises(Interruption):
+                each.result(PATIENCE)
+        assert [each.result(PATIENCE) for each in waiting[2:]] == [4, 6]
     assert doubling.together.waiting == 0
+
+
+@pytest.mark.parametrize("place", range(3))
+def test_whoever_is_interrupted_anywhere_holds_nobody_up(place: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of three threads that wait is interrupted before each line of the queue in turn."""
+    monkeypatch.setattr(together, "_SECONDS", 0.01)
+    line = 1
+    while is_interrupted(place, line):
+        line += 1
+    assert line > 10
+
+
+def is_interrupted(place: int, line: int) -> bool:
+    """Have three numbers doubled, of which one may be interrupted; return whether it was."""
+    doubling = Doubling()
+    with ThreadPoolExecutor(3) as threads:
+        with doubling.lock:
+            waiting: list[Future[int]] = []
+            for number in range(3):
+                do = partial(interrupted, line, doubling) if number == place else doubling.together.do
+                waiting.append(threads.submit(do, number, doubling.double))
+                until(lambda: has_come(doubling, len(waiting) - 1) or waiting[-1].done())
+        others = [each.result(PATIENCE) for number, each in enumerate(waiting) if number != place]
+    assert others == [2 * each for each in range(3) if each != place]
+    assert doubling.together.do(5, doubling.double) == 10
+    return waiting[place].exception() is not None
+
+
+def has_come(doubling: Doubling, number: int) -> bool:
+    return any(each.item == number for each in doubling.together._waiting)
+
+
+def interrupted(line: int, doubling: Doubling, number: int, work: Work[int, int]) -> int:
+    """Have a number doubled by a thread that is interrupted when it comes to the nth line of the queue.
+
+    No line counts twice in one call: the second time is the end of a with statement, where Python interrupts nobody.
+    """
+    lines: set[tuple[FrameType, int]] = set()
+
+    def trace(frame: FrameType, event: str, _: object) -> Callable[..., object] | None:
+        if frame.f_code.co_filename != together.__file__:
+            return None
+        if event == "line" and (frame, frame.f_lineno) not in lines:
+            lines.add((frame, frame.f_lineno))
+            if len(lines) == line:
+                raise Interruption
+        return trace
+
+    sys.settrace(trace)
+    try:
+        return doubling.together.do(number, work)
+    finally:
+        sys.settrace(None)
