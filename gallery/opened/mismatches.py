@@ -127,7 +127,10 @@ class Mismatches:
         target = self._name(self._contract)
         migrate = f"facet gallery migrate start {shlex.quote(gallery_id)} --to {shlex.quote(target)}"
         if name := self.names.available.get(contract):
-            return f"to keep it, start the server with models.embedding_next={name}, {again}then run {migrate}"
+            return (
+                f"to search it, start the server with models.embedding={name}; to take it to {target}, with "
+                f"models.embedding_next={name}, {again}then run {migrate}"
+            )
         return (
             "to keep it, restore the file of that model, and start the server with models.embedding_next set to it, "
             f"{again}then run {migrate}; without that file, enrol its people in a new gallery"

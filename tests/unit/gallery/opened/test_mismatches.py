@@ -79,8 +79,9 @@ def test_a_server_with_another_model_names_both_and_the_way_to_keep_the_gallery(
     enrolled(serve(OLD))
     galleries = serve(NEW, available=(OLD,))
     expected = (
-        "gallery 'team' was enrolled with w600k_mbf, and this server embeds with antelope_r100: to keep it, start the "
-        "server with models.embedding_next=w600k_mbf, then run facet gallery migrate start team --to antelope_r100"
+        "gallery 'team' was enrolled with w600k_mbf, and this server embeds with antelope_r100: to search it, start "
+        "the server with models.embedding=w600k_mbf; to take it to antelope_r100, with "
+        "models.embedding_next=w600k_mbf, then run facet gallery migrate start team --to antelope_r100"
     )
     for call in (
         lambda: galleries.search("team", NEW_FACE[None], top_k=1),
@@ -192,9 +193,9 @@ def test_a_file_of_another_model_says_how_it_can_be_imported(serve: Open) -> Non
 
     error = refusal(lambda: imported(serve(NEW, available=(OLD,))))
     assert str(error) == (
-        "the file has gallery 'copy' with embeddings of w600k_mbf, and this server embeds with antelope_r100: to keep "
-        "it, start the server with models.embedding_next=w600k_mbf, import it again, then run facet gallery migrate "
-        "start copy --to antelope_r100"
+        "the file has gallery 'copy' with embeddings of w600k_mbf, and this server embeds with antelope_r100: to "
+        "search it, start the server with models.embedding=w600k_mbf; to take it to antelope_r100, with "
+        "models.embedding_next=w600k_mbf, import it again, then run facet gallery migrate start copy --to antelope_r100"
     )
     assert imported(serve(NEW, OLD)).contract == OLD.contract
 
