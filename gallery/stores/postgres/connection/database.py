@@ -38,7 +38,7 @@ _AWAY_SECONDS = 0.2
 _SHARE = "SELECT pg_advisory_xact_lock_shared(hashtext(%s), hashtext(%s))"
 _NO_CONNECTION_STRING = (
     "gallery.postgres_url is not a connection string such as postgresql://user@host:5432/facet; in it, write special "
-    "characters of a password as %40 for @, %3A for : and %2F for /"
+    "characters of a password as %40 for @, %3A for :, %2F for / and %25 for %"
 )
 _CONNECTION: Mapping[str, Any] = {
     "application_name": "facet",
