@@ -6,10 +6,11 @@ import gc
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -189,7 +190,7 @@ def interrupted(line: int, doubling: Doubling, number: int, work: Work[int, int]
     """
     lines: set[tuple[FrameType, int]] = set()
 
-    def trace(frame: FrameType, event: str, _: object) -> Callable[..., object] | None:
+    def trace(frame: FrameType, event: str, _: object) -> Any:
         if frame.f_code.co_filename != together.__file__:
             return None
         if event == "line" and (frame, frame.f_lineno) not in lines:
