@@ -67,8 +67,8 @@ class AnsweredRequests:
                 key = row_id(location.key, row["subject"])
                 fields = self._expiry.checked_fields()
                 subject = self._milvus.get(self._collections.subjects, [key], fields, strong=True).get(key)
-                is_known = subject is not None and self._expiry.is_living(location, subject)
-                return (template_of(row, gallery_id), row["digest"]) if is_known else None
+                if subject is not None and self._expiry.is_living(location, subject):
+                    return template_of(row, gallery_id), row["digest"]
         if further is None:
             return None
         where = f"id == {quoted(further['template'])}"

@@ -18,6 +18,7 @@ from gallery.records.galleries import GalleryChange
 from gallery.records.subjects import Subject
 from gallery.records.templates import StoredFace, Template
 from gallery.records.thresholds import ThresholdSource
+from gallery.stores.base import EnrollmentRequest
 from gallery.stores.milvus import removal as milvus_removal
 from gallery.stores.milvus.milvus_store import MilvusStore
 from gallery.stores.milvus.rows import row_id, subject_row, template_row
@@ -57,6 +58,25 @@ def test_an_orphaned_template_is_invisible_and_removed_by_the_next_enrolment(sto
     assert list(store.embedded_templates(gallery_id, after="", limit=1).subject_ids) == ["bob"]
     enrolled = galleries.enroll(gallery_id, "ann", face(first, picture="p"))
     assert list(galleries.list_templates(gallery_id, "ann", page_size=5).items) == [enrolled.template]
+
+
+def test_a_request_that_has_left_an_orphan_is_answered_once(store: MilvusStore) -> None:
+    """The orphan comes before the template of the request that was repeated."""
+    galleries = galleries_of(store)
+    gallery_id = galleries.create_gallery("", display_name="", threshold=0.9).gallery_id
+    asked = replace(face(vectors(1, 1)[0], request_id="r"), accept_lookalike=False)
+    galleries.enroll(gallery_id, "bob", face(vectors(2, 1)[1]))
+    location = store.locator.find(gallery_id)
+    orphan = Template("0", gallery_id, "dead", asked.picture_sha256, asked.box, 1.0, datetime.now(UTC))
+    fields = store.collections.fields("templates")
+    row = template_row(orphan, location.key, asked.embedding, EnrollmentRequest("r", "d"), fields)
+    store.milvus.insert(str(location.templates), [row])
+    first = galleries.enroll(gallery_id, "", asked)
+    again = galleries.enroll(gallery_id, "", asked)
+    assert not first.already_enrolled
+    assert (again.template, again.already_enrolled) == (first.template, True)
+    (found,) = galleries.search(gallery_id, asked.embedding[None], top_k=5)
+    assert [each.subject_id for each in found.candidates] == [first.subject.subject_id, "bob"]
 
 
 def test_a_subject_enrolled_by_two_replicas_keeps_its_name_and_gets_both_templates(store: MilvusStore) -> None:
