@@ -253,13 +253,15 @@ class Enroller:
             )
         if expire_time is not None and subject.expire_time is not None and subject.expire_time <= expire_time:
             expire_time = None  # it expires with its subject
+        x1, y1, x2, y2 = enrollment.box
         template = Template(
             template_id="",
             gallery_id=gallery_id,
             subject_id=face.subject_id,
             picture_sha256=enrollment.picture_sha256,
-            box=enrollment.box,
-            quality=enrollment.quality,
+            # Callers may have NumPy's numbers, which databases store as something else or refuse.
+            box=(float(x1), float(y1), float(x2), float(y2)),
+            quality=float(enrollment.quality),
             create_time=moment,
             face_model=enrollment.face_model,
             embedding_model=enrollment.embedding_model,

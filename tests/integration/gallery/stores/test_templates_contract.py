@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,8 @@ from gallery.errors import (
     SubjectNotFound,
     TemplateNotFound,
 )
+from gallery.galleries import Galleries
+from gallery.records.enrollments import Enrollment
 from gallery.records.galleries import Gallery
 from gallery.records.subjects import renaming
 from gallery.stores.base import AddedTemplate, EnrollmentQuestion, EnrollmentRequest, Store
@@ -31,6 +34,7 @@ from tests.integration.gallery.stores.samples import (
     template_ids,
     vectors,
 )
+from tests.waiting import until
 
 
 def test_every_method_reports_a_missing_subject(store: Store, gallery: Gallery) -> None:
@@ -299,3 +303,29 @@ def test_threads_may_enrol_concurrently(store: Store, gallery: Gallery) -> None:
     found = store.embedded_templates(gallery.gallery_id, after="", limit=50)
     assert set(found.template_ids) == made
     assert store.gallery(gallery.gallery_id).subject_count == 12
+
+
+def test_numbers_of_any_type_are_stored_as_floats(store: Store) -> None:
+    """Faces of callers in Python, which are enrolled together."""
+    galleries = Galleries(store, contract="contract", dimension=32, max_templates_per_subject=5)
+    here = galleries.create_gallery("", display_name="", threshold=0.99).gallery_id
+    opened = galleries._registry.find(here)
+    numbers: dict[str, tuple[Any, Any]] = {
+        "int": ((0, 1, 20, 30), 1),
+        "float": ((0.0, 0.5, 20.0, 30.0), 0.25),
+        "float32": (tuple(np.array([0, 0.5, 20, 30], np.float32)), np.float32(0.5)),
+        "int64": (tuple(np.array([0, 1, 20, 30])), np.int64(1)),
+    }
+    with ThreadPoolExecutor(len(numbers)) as threads:
+        with opened.change_lock:
+            waiting = []
+            for (subject_id, (box, quality)), embedding in zip(numbers.items(), vectors(len(numbers)), strict=True):
+                face = Enrollment(embedding, "contract", subject_id, box, quality)
+                waiting.append(threads.submit(galleries.enroll, here, subject_id, face))
+                until(lambda: opened.enrollments.waiting == len(waiting))
+        answers = [each.result().template for each in waiting]
+    for answer, (subject_id, (box, quality)) in zip(answers, numbers.items(), strict=True):
+        (template,) = store.templates(here, subject_id, after="", limit=5)
+        for each in (answer, template):
+            assert (each.box, each.quality) == (box, quality)
+            assert {type(number) for number in (*each.box, each.quality)} == {float}
