@@ -12,24 +12,26 @@ from typing import Any
 
 import pytest
 
-from gallery.errors import ConsentRequired, SubjectNotFound, SubjectsWithoutConsent
+from gallery.errors import ConsentRequired, StorageUnavailable, SubjectNotFound, SubjectsWithoutConsent
 from gallery.galleries import Galleries
 from gallery.index.memory_index import MemoryIndex
+from gallery.opened.coming_expiries import AHEAD
 from gallery.records.consents import Consent, ConsentBasis
 from gallery.records.enrollments import Enrollment
-from gallery.records.expired import Expired
-from gallery.records.galleries import GalleryChange
+from gallery.records.expired import Expired, ExpiriesAhead
+from gallery.records.galleries import Gallery, GalleryChange
 from gallery.records.identifications import Decision
 from gallery.records.policies import GalleryPolicy
-from gallery.records.subjects import SubjectChange
+from gallery.records.subjects import Subject, SubjectChange
+from gallery.records.templates import StoredFace, Template
 from gallery.stores.base import EnrollmentState
 from gallery.stores.sqlite.sqlite_store import SqliteStore
 from tests.clocks import SetClock
-from tests.unit.gallery.samples import axis, face, opened
+from tests.unit.gallery.samples import CONTRACT, DIMENSION, axis, face, opened
 from tests.waiting import PATIENCE, until
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
-DAY = timedelta(days=1)
+DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
 MOMENT = 0.2
 """Seconds in which an enrolment that does not wait ends."""
 
@@ -158,6 +160,72 @@ def test_a_later_consent_begins_the_retention_anew(galleries: Galleries, clock: 
     assert found(galleries, 0) == "ann"
     clock.time = START + 3 * DAY
     assert not found(galleries, 0)
+
+
+def test_a_consent_given_with_a_known_face_begins_the_retention_anew(galleries: Galleries, clock: SetClock) -> None:
+    galleries.update_gallery("g", GalleryChange(policy=GalleryPolicy(subject_retention=2 * DAY)))
+    for number, subject_id in enumerate(("ann", "bob")):
+        galleries.enroll("g", subject_id, face(axis(number)))
+    clock.time = START + DAY
+    consent = Consent(ConsentBasis.CONSENT, "form 7", clock.time)
+    assert galleries.enroll("g", "ann", replace(face(axis(0)), consent=consent)).already_enrolled
+    clock.time = START + 2 * DAY
+    assert (found(galleries, 0), found(galleries, 1)) == ("ann", "")
+    clock.time = START + 3 * DAY
+    assert not found(galleries, 0)
+    assert galleries.retention.erase() == 2
+
+
+class Away(SqliteStore):
+    """A store that cannot tell what expires while it is away."""
+
+    is_away = False
+
+    def expiries_ahead(self, gallery_id: str, *, limit: int) -> ExpiriesAhead:
+        self._check()
+        return super().expiries_ahead(gallery_id, limit=limit)
+
+    def expired(self, gallery_id: str, *, limit: int) -> Expired:
+        self._check()
+        return super().expired(gallery_id, limit=limit)
+
+    def _check(self) -> None:
+        if self.is_away:
+            raise StorageUnavailable("away")
+
+
+def test_beyond_the_expiries_known_ahead_nobody_is_found_while_the_store_is_away(
+    tmp_path: Path, clock: SetClock
+) -> None:
+    store = Away(tmp_path / "away.db", clock=clock)
+    people, known = AHEAD + 3, AHEAD - 1  # another one may expire at the same time as the last one it was told of
+    subjects = [
+        Subject("g", f"s{number:05}", "", 0, START, START, "e", expire_time=START + (number + 1) * SECOND)
+        for number in range(people)
+    ]
+    importing = store.begin_import(Gallery("g", "", 0.5, 1, CONTRACT, 0, 0, START, START, "e"))
+    importing.add([StoredFace(each, template_of(each), axis(0), None) for each in subjects])
+    importing.commit()
+    galleries = Galleries(store, contract=CONTRACT, dimension=DIMENSION, max_templates_per_subject=5, clock=clock)
+    opened = galleries._registry.find("g")
+    store.is_away = True
+    clock.time = START + known * SECOND
+    assert galleries.search("g", axis(0)[None], top_k=1)[0].templates_compared == people - known
+    clock.time += SECOND
+    for ask in (
+        lambda: galleries.search("g", axis(0)[None], top_k=1),
+        lambda: galleries._registry.drop_expired(opened),
+        lambda: galleries.enroll("g", "ann", face(axis(1))),
+    ):
+        with pytest.raises(StorageUnavailable):
+            ask()
+    store.is_away = False
+    assert galleries.search("g", axis(0)[None], top_k=1)[0].templates_compared == people - known - 1
+    galleries.close()
+
+
+def template_of(subject: Subject) -> Template:
+    return Template(f"t{subject.subject_id}", "g", subject.subject_id, "p", (0.0, 0.0, 1.0, 1.0), 1.0, START)
 
 
 def test_the_id_of_an_expired_subject_is_free_for_somebody_else(galleries: Galleries, clock: SetClock) -> None:

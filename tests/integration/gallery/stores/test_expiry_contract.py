@@ -200,6 +200,25 @@ def test_galleries_hide_and_erase_in_any_store(store: Store) -> None:
     assert galleries.get_gallery(here).subject_count == 2
 
 
+def test_a_consent_given_with_a_known_face_counts_for_the_policy(store: Store) -> None:
+    galleries = Galleries(store, contract="contract", dimension=32, max_templates_per_subject=5)
+    gallery = galleries.create_gallery("", display_name="", threshold=0.5)
+    here = gallery.gallery_id
+    known = add(store, gallery, "ann")
+    add(store, gallery, "bob")
+    hours_ago = Consent(ConsentBasis.CONSENT, "form 1", datetime.now(UTC) - timedelta(hours=2))
+    again = Enrollment(vectors(1)[0], "contract", known.picture_sha256, known.box, 1.0, consent=hours_ago)
+    assert galleries.enroll(here, "ann", again).already_enrolled
+    galleries.change_gallery(here, GalleryChange(policy=GalleryPolicy(subject_retention=timedelta(days=1))))
+    assert [each.subject_id for each in galleries.list_subjects(here, page_size=5).items] == ["ann"]
+    galleries.change_gallery(here, GalleryChange(policy=GalleryPolicy(subject_retention=timedelta(hours=1))))
+    assert not galleries.list_subjects(here, page_size=5).items
+    assert galleries.search(here, vectors(1), top_k=1)[0].candidates == ()
+    galleries.retention.erase()
+    assert not store.expired(here, limit=5)
+    assert galleries.get_gallery(here).subject_count == 0
+
+
 @pytest.fixture
 def old(milvus_lite: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MilvusStore]:
     """A store whose collections were created by a version without consents and expiries."""
