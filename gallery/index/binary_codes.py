@@ -8,8 +8,6 @@ Similarity estimation techniques from rounding algorithms, STOC 2002).
 from __future__ import annotations
 
 import math
-from functools import cache
-from typing import Any
 
 import faiss
 import numpy as np
@@ -18,6 +16,9 @@ from numpy.typing import NDArray
 _DEVIATIONS = 2.6
 """Noise allowed for, in standard deviations of the binomial distribution. On face embeddings the noise is 0.8 to 0.9 of
 that, so one in a thousand is beyond it: docs/performance.md."""
+_PROBE_BITS = 6
+"""Bits of a rounded value of a probe. More add nothing: with 6 the estimates correlate with those of exact values at
+0.9996, with 4 at 0.994."""
 
 
 def encode(vectors: NDArray[np.float32], mean: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -39,42 +40,31 @@ def hamming_distances(probes: NDArray[np.uint8], codes: NDArray[np.uint8]) -> ND
     return distances
 
 
-def best_products(
-    probe: NDArray[np.float32], codes: NDArray[np.uint8], most: int
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Find the binary codes with the highest inner product with a probe; a bit counts as +1 or -1.
+def estimated_products(probe: NDArray[np.float32], codes: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """Estimate the inner products of a probe with the vectors of binary codes.
 
-    This estimates the angle better than the Hamming distance to the probe's own code, which ignores how large the
-    probe's values are (J. Gao and C. Long, RaBitQ, SIGMOD 2024), and takes a hundred times as long.
+    This says more than the Hamming distance to the probe's own code, which ignores how large the probe's values are. As
+    in RaBitQ (J. Gao and C. Long, SIGMOD 2024), the probe is rounded to a few bits a value. Its product with the signs
+    of a code then is a sum of Hamming distances: one for each of these bits, with the weight of the bit.
 
     Args:
-        probe: shape ``(dimension,)``.
+        probe: shape ``(dimension,)``, not zero.
         codes: shape ``(n, bytes)``.
-        most: how many to return, at most ``n``.
 
     Returns:
-        Rows of the codes, the best first, and their products: a multiple of the cosine, with noise.
+        Shape ``(n,)``, rising with the products.
     """
-    size = codes.shape[1]
-    values = np.zeros(8 * size, np.float32)
-    values[: probe.size] = probe
-    products, rows = np.empty(most, np.float32), np.empty(most, np.int64)
-    heap = faiss.float_minheap_array_t()
-    heap.nh, heap.k, heap.val, heap.ids = 1, most, faiss.swig_ptr(products), faiss.swig_ptr(rows)
-    _sign_quantizer(size).search_ip(faiss.swig_ptr(values), 1, faiss.swig_ptr(codes), len(codes), heap, True)
-    return rows, products
+    # Levels at equal distances around zero: sums of +-1, +-2, +-4 and so on.
+    half = 1 << (_PROBE_BITS - 1)
+    levels = np.clip(np.floor(probe * (half / np.abs(probe).max())) + half, 0, 2 * half - 1).astype(np.uint8)
+    planes = np.stack([np.packbits(levels >> bit & 1) for bit in range(_PROBE_BITS)])
+    distances = hamming_distances(planes, codes)
+    distances <<= np.arange(_PROBE_BITS, dtype=np.int32)[:, None]
+    products: NDArray[np.int32] = -distances.sum(axis=0, dtype=np.int32)
+    return products
 
 
 def search_radius(similarity: float, dimension: int) -> float:
     """Return the Hamming distance within which 999 of 1000 vectors with at least this cosine are."""
     share = math.acos(min(1.0, max(-1.0, similarity))) / math.pi
     return dimension * share + _DEVIATIONS * math.sqrt(dimension * share * (1 - share))
-
-
-@cache
-def _sign_quantizer(size: int) -> Any:
-    """Make a product quantizer that decodes every byte of a binary code to eight signs."""
-    bits = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).astype(np.float32)
-    quantizer = faiss.ProductQuantizer(8 * size, size, 8)
-    faiss.copy_array_to_vector(np.tile((2 * bits - 1).ravel(), size), quantizer.centroids)
-    return quantizer

@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from gallery.index.binary_codes import best_products, encode, hamming_distances, search_radius
+from gallery.index.binary_codes import encode, estimated_products, hamming_distances, search_radius
 from gallery.index.scored_rows import ScoredRows, all_positions, by_segment, first_position, joined
 from gallery.index.segment import DEAD, Segment
 from gallery.index.sizes import IndexSizes
@@ -74,7 +74,9 @@ def search_candidates(
         thorough: always rescore more rows.
         sizes: how many rows are near.
     """
-    near = _scan(segments, probes, pool, sizes)
+    is_seldom = at_least >= _SELDOM_REACHED and not thorough
+    farthest = int(search_radius(at_least, probes.shape[1])) if is_seldom else probes.shape[1]
+    near = _scan(segments, probes, pool, sizes, farthest)
     found = pool.run(
         [partial(_rescore, segments, pool, *each, at_least, thorough) for each in zip(probes, near, strict=True)]
     )
@@ -84,9 +86,13 @@ def search_candidates(
 
 
 def _scan(
-    segments: Sequence[Segment], probes: NDArray[np.float32], pool: SearchPool, sizes: IndexSizes
+    segments: Sequence[Segment],
+    probes: NDArray[np.float32],
+    pool: SearchPool,
+    sizes: IndexSizes,
+    farthest: int,
 ) -> list[_NearRows]:
-    """Find the rows near each probe, block by block on the threads of the pool.
+    """Find the rows near each probe, at most ``farthest`` away, block by block on the threads of the pool.
 
     A sample of the whole gallery sets the distance that counts as near. People who were enrolled together share a
     block; a limit for every block would let them displace each other.
@@ -94,7 +100,7 @@ def _scan(
     # A single probe passes over long blocks; several probes share short ones.
     rows = max(_BLOCK_ROWS, 8 * _BLOCK_ROWS // len(probes))
     codes = [encode(probes, segment.mean) for segment in segments]
-    limits = _distance_limits(segments, codes, sizes)
+    limits = np.minimum(_distance_limits(segments, codes, sizes), np.int32(farthest))
     blocks = [
         partial(
             _scan_block, segment, first_position(number), of_probes, start, min(start + rows, segment.count), limits
@@ -152,8 +158,7 @@ def _rescore(
             segments, _best_by_product(segments, near.positions, probe, _MOST_ROWS_THOROUGH, pool), probe, pool
         )
     if at_least >= _SELDOM_REACHED:
-        within = near.positions[near.distances <= search_radius(at_least, probe.size)]
-        return _score(segments, _best_by_product(segments, within, probe, _MOST_ROWS_ABOVE, pool), probe, pool)
+        return _score(segments, _best_by_product(segments, near.positions, probe, _MOST_ROWS_ABOVE, pool), probe, pool)
     if near.positions.size <= _FIRST_ROWS:
         return _score(segments, near.positions, probe, pool)
     limit = np.partition(near.distances, _FIRST_ROWS)[_FIRST_ROWS]
@@ -172,23 +177,18 @@ def _best_by_product(
     """Keep the positions whose binary codes have the highest inner product with a probe, at most ``most``."""
     if positions.size <= most:
         return positions
-    size = max(2 * _MIN_SHARED_ROWS, most)
-    parts = [positions[start : start + size] for start in range(0, positions.size, size)]
-    products = np.concatenate(pool.run([partial(_code_products, segments, part, probe, most) for part in parts]))
+    parts = [positions[start : start + _BLOCK_ROWS] for start in range(0, positions.size, _BLOCK_ROWS)]
+    products = np.concatenate(pool.run([partial(_products, segments, part, probe) for part in parts]))
     least = np.partition(products, -most)[-most]
     best: NDArray[np.int64] = positions[products >= least]
     return best
 
 
-def _code_products(
-    segments: Sequence[Segment], positions: NDArray[np.int64], probe: NDArray[np.float32], most: int
-) -> NDArray[np.float32]:
-    """Return the inner products of a probe with binary codes; ``-inf`` for all but the best ``most``."""
-    codes = np.concatenate([segments[number].codes.take(rows, axis=0) for number, rows in by_segment(positions)])
-    rows, best = best_products(probe, codes, min(most, positions.size))
-    products = np.full(positions.size, -np.inf, np.float32)
-    products[rows] = best
-    return products
+def _products(
+    segments: Sequence[Segment], positions: NDArray[np.int64], probe: NDArray[np.float32]
+) -> NDArray[np.int32]:
+    codes = [segments[number].codes.take(rows, axis=0) for number, rows in by_segment(positions)]
+    return estimated_products(probe, np.concatenate(codes))
 
 
 def _score(

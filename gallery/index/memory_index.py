@@ -150,9 +150,9 @@ class MemoryIndex:
         owners = dict(zip(templates.template_ids, templates.subject_ids, strict=True))
         names = dict(zip(templates.subject_ids, templates.display_names, strict=True))
         with self._change_lock:
-            present = {
-                each for segment in self._snapshot.segments for each in self._owned(segment, subject_ids, owners)[1]
-            }
+            # Looking for rows of a subject takes time; those who come now have none but the ones that are added.
+            known = [each for each in subject_ids if self._snapshot.subjects.number(each) is not None]
+            present = {each for segment in self._snapshot.segments for each in self._owned(segment, known, owners)[1]}
             missing = np.array([each not in present for each in templates.template_ids], np.bool_)
             for start in range(0, len(templates), self._sizes.exact_rows):
                 rows = np.flatnonzero(missing[start : start + self._sizes.exact_rows]) + start
@@ -161,7 +161,7 @@ class MemoryIndex:
             now = self._snapshot
             segments = []
             for segment in now.segments:
-                gone, _ = self._owned(segment, subject_ids, owners)
+                gone, _ = self._owned(segment, known, owners)
                 for number, count in zip(*np.unique(segment.subjects[gone], return_counts=True), strict=True):
                     now.subjects.remove_templates(int(number), int(count))
                 segments.append(segment.killed(gone) if gone.size else segment)
