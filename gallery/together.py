@@ -16,7 +16,7 @@ MOST_TOGETHER = 16
 _SECONDS = 1.0
 """How often whoever waits looks whether anybody works."""
 
-Work: TypeAlias = Callable[[Sequence[Item]], Sequence[Answer | Exception]]
+Work: TypeAlias = Callable[[Callable[[], Sequence[Item]]], Sequence[Answer | Exception]]
 
 
 class Together(Generic[Item, Answer]):
@@ -47,8 +47,9 @@ class Together(Generic[Item, Answer]):
 
         Args:
             item: the item.
-            work: does the work for items, in the order in which they came, and returns an answer or an error for each.
-                All callers give the same one. If it raises an error, all items get it.
+            work: calls what it is given, once, to get the items that wait by then, in the order in which they came. It
+                does the work for them, and returns an answer or an error for each. If it raises an error, all of them
+                get it. All callers give the same one.
 
         Raises:
             Exception: the item's error.
@@ -83,12 +84,19 @@ class Together(Generic[Item, Answer]):
                 self._waiting[0].lead()
 
     def _work(self, work: Work[Item, Answer]) -> None:
-        with self._queue_lock:
-            group = [each for each in self._waiting if not each.answers][:MOST_TOGETHER]
+        group: list[_Waiting[Item, Answer]] = []
+
+        def take() -> list[Item]:
+            with self._queue_lock:
+                group[:] = [each for each in self._waiting if not each.answers][:MOST_TOGETHER]
+            return [each.item for each in group]
+
         try:
-            for each, answer in zip(group, work([each.item for each in group]), strict=True):
+            for each, answer in zip(group, work(take), strict=True):
                 each.end(answer)
         except Exception as error:
+            if not group:
+                take()
             _fail(group, error)
         finally:
             group.clear()  # the traceback of an error of the work leads here

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -105,30 +105,40 @@ class Enroller:
         if not (is_known or face.enrollment.accept_lookalike):
             face.lookalikes = LookalikeSearch(gallery, face.contract, face.subject_id, face.embedding)
 
-    def _enroll_all(self, gallery: OpenGallery, faces: Sequence[WaitingFace]) -> list[Enrolled | Exception]:
+    def _enroll_all(
+        self, gallery: OpenGallery, take: Callable[[], Sequence[WaitingFace]]
+    ) -> list[Enrolled | Exception]:
         """Enrol the faces that wait for a gallery; the caller holds its ``change_lock``."""
+        faces = self._enroll_some(gallery, take)
         while left := [face for face in faces if face.answer is None]:
-            self._enroll_some(gallery, left)
+            self._enroll_some(gallery, partial(list, left))
         answers = [face.answer for face in faces if face.answer is not None]
         for face in faces:
             face.answer = None  # an error's traceback leads to its face: such a circle would keep embeddings in memory
         return answers
 
-    def _enroll_some(self, gallery: OpenGallery, faces: Sequence[WaitingFace]) -> None:
-        """Enrol faces in one transaction; those that depend on others of them get no answer yet."""
+    def _enroll_some(self, gallery: OpenGallery, take: Callable[[], Sequence[WaitingFace]]) -> Sequence[WaitingFace]:
+        """Enrol faces in one transaction, and return them; those that depend on others of them get no answer yet.
+
+        The faces are taken once the store holds the gallery: more of them have come by then.
+        """
+        faces: Sequence[WaitingFace] = ()
         stored: list[tuple[WaitingFace, Enrolled, bool]] | None = None
         try:
             with self._registry.storing(gallery) as hold:
+                faces = take()
                 stored = self._store_some(gallery, faces)
         except Exception as error:
+            if not faces:
+                raise
             left = [face for face in faces if face.answer is None]
             if len(left) == 1 or stored is not None or isinstance(error, StorageError):
                 for face in left:
                     face.answer = error
             else:  # nothing is stored, perhaps because of one of them
                 for face in left:
-                    self._enroll_some(gallery, [face])
-            return
+                    self._enroll_some(gallery, partial(list, [face]))
+            return faces
         is_shown = True
         for face, enrolled, is_new in stored:
             try:
@@ -145,6 +155,7 @@ class Enroller:
             self._registry.note_reached(gallery, hold)
         else:
             self._registry.read_unshown(gallery)
+        return faces
 
     def _store_some(
         self, gallery: OpenGallery, faces: Sequence[WaitingFace]

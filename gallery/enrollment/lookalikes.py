@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,7 +59,7 @@ class LookalikeSearch:
             ContractMismatch: the gallery has no templates of this contract, or the server no model of it.
         """
         if math.isinf(self._gallery.fresh_until):
-            self._gallery.lookalike_searches.do(self, LookalikeSearch.search_together)
+            self._gallery.lookalike_searches.do(self, _search)
 
     @staticmethod
     def search_together(searches: Sequence[LookalikeSearch]) -> list[ContractMismatch | None]:
@@ -172,3 +172,7 @@ class LookalikeSearch:
         mean_of_best = self._gallery.settings.mean_of_best
         index = self._gallery.index_for(self.contract)
         return index.similarity(subject_id, self._embedding, mean_of_best=mean_of_best)
+
+
+def _search(take: Callable[[], Sequence[LookalikeSearch]]) -> list[ContractMismatch | None]:
+    return LookalikeSearch.search_together(take())

@@ -6,7 +6,7 @@ import gc
 import sys
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from types import FrameType
@@ -29,7 +29,11 @@ class Doubling:
         self.together: Together[int, int] = Together(self.lock)
         self.groups: list[list[int]] = []
 
-    def double(self, numbers: Sequence[int]) -> Sequence[int | Exception]:
+    def double(self, take: Callable[[], Sequence[int]]) -> Sequence[int | Exception]:
+        """The work on those who wait."""
+        return self.doubled(take())
+
+    def doubled(self, numbers: Sequence[int]) -> Sequence[int | Exception]:
         """The work: no number is below zero, and one of them fails the work."""
         self.groups.append(list(numbers))
         if UNLUCKY in numbers:
@@ -81,11 +85,14 @@ def test_an_error_of_the_work_is_told_to_all_and_the_next_ones_are_done() -> Non
     assert doubling.together.do(5, doubling.double) == 10
 
 
-def test_an_error_of_the_work_keeps_no_item_in_memory() -> None:
+@pytest.mark.parametrize("has_begun", [False, True])
+def test_an_error_of_the_work_keeps_no_item_in_memory(has_begun: bool) -> None:
     class Item:
         """An item."""
 
-    def failing(items: Sequence[Item]) -> Sequence[Item | Exception]:
+    def failing(take: Callable[[], Sequence[Item]]) -> Sequence[Item | Exception]:
+        if has_begun:
+            take()
         raise RuntimeError("the work failed")
 
     together: Together[Item, Item] = Together(threading.Lock())
@@ -106,13 +113,14 @@ def test_whoever_has_an_answer_does_not_wait_for_the_next_ones() -> None:
     doubling = Doubling()
     begun, held = threading.Event(), threading.Event()
 
-    def work(numbers: Sequence[int]) -> Sequence[int | Exception]:
+    def work(take: Callable[[], Sequence[int]]) -> Sequence[int | Exception]:
+        numbers = take()
         if 2 in numbers:
             begun.set()
             until(lambda: doubling.together.waiting == 3)
         elif 100 in numbers:
             held.wait(PATIENCE)
-        return doubling.double(numbers)
+        return doubling.doubled(numbers)
 
     with ThreadPoolExecutor(4) as threads:
         with doubling.lock:
@@ -127,6 +135,37 @@ def test_whoever_has_an_answer_does_not_wait_for_the_next_ones() -> None:
         assert late[0].result(PATIENCE) == 200
 
 
+def test_whoever_comes_before_the_work_takes_its_items_is_among_them() -> None:
+    """As those who come while an enrolment waits for the database."""
+    doubling = Doubling()
+    has_come = threading.Event()
+
+    def work(take: Callable[[], Sequence[int]]) -> Sequence[int | Exception]:
+        has_come.wait(PATIENCE)
+        return doubling.double(take)
+
+    with ThreadPoolExecutor(2) as threads:
+        waiting = [threads.submit(doubling.together.do, number, work) for number in (1, 2)]
+        until(lambda: doubling.together.waiting == 2)
+        has_come.set()
+        assert [each.result(PATIENCE) for each in waiting] == [2, 4]
+    assert [sorted(group) for group in doubling.groups] == [[1, 2]]
+
+
+def test_work_that_fails_before_it_takes_its_items_fails_all_who_wait() -> None:
+    doubling = Doubling()
+
+    def work(_: Callable[[], Sequence[int]]) -> Sequence[int | Exception]:
+        until(lambda: doubling.together.waiting == 2)
+        raise RuntimeError("the work cannot begin")
+
+    with ThreadPoolExecutor(2) as threads:
+        for each in [threads.submit(doubling.together.do, number, work) for number in (1, 2)]:
+            with pytest.raises(RuntimeError, match="cannot begin"):
+                each.result(PATIENCE)
+    assert doubling.together.do(5, doubling.double) == 10
+
+
 class Interruption(BaseException):
     """What a thread is interrupted by."""
 
@@ -135,10 +174,11 @@ def test_an_interruption_of_the_work_is_not_told_to_others_and_their_items_are_d
     doubling = Doubling()
     interruptions = [Interruption(), Interruption()]
 
-    def work(numbers: Sequence[int]) -> Sequence[int | Exception]:
+    def work(take: Callable[[], Sequence[int]]) -> Sequence[int | Exception]:
+        numbers = take()
         if interruptions:
             raise interruptions.pop()
-        return doubling.double(numbers)
+        return doubling.doubled(numbers)
 
     with ThreadPoolExecutor(4) as threads:
         with doubling.lock:
