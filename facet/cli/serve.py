@@ -141,11 +141,18 @@ def _refuse(problems: str) -> NoReturn:
     console.fail(f"{program.name('serve')}: {said}", console.USAGE)
 
 
+def _stop_signals() -> Iterator[signal.Signals]:
+    """SIGTERM, Ctrl-C, and what a terminal sends that closes, unless nohup(1) has told the server to ignore that."""
+    yield from (signal.SIGTERM, signal.SIGINT)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        yield signal.SIGHUP
+
+
 def _told_to_stop(*, until_eof: bool) -> asyncio.Event:
-    """What is set by SIGTERM, Ctrl-C, and the end of standard input if that counts."""
+    """What is set by each of these signals, and the end of standard input if that counts."""
     loop = asyncio.get_running_loop()
     told_to_stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _stop_signals():
         loop.add_signal_handler(number, told_to_stop.set)
     if until_eof:
         threading.Thread(target=_wait_for_eof, name="standard-input", daemon=True).start()
@@ -259,21 +266,21 @@ async def _beat() -> None:
 
 
 class _ToldToStop(BaseException):
-    """SIGTERM or Ctrl-C came while the models and galleries were being loaded."""
+    """A signal to stop came while the models and galleries were being loaded."""
 
 
 @contextlib.contextmanager
 def _stopping_at_once() -> Iterator[None]:
-    """Let SIGTERM and Ctrl-C end the block, which keeps the event loop from noticing them.
+    """Let signals to stop end the block, which keeps the event loop from noticing them.
 
     Raises:
-        _ToldToStop: one of them came. What was not finished in a database is rolled back.
+        _ToldToStop: one came. What was not finished in a database is rolled back.
     """
 
     def stop(*_: object) -> NoReturn:
         raise _ToldToStop
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.signal(number, stop) for number in _stop_signals()}
     try:
         yield
     finally:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Any, TextIO
+from contextlib import suppress
+from typing import Any, TextIO, cast
 
 import structlog
 
@@ -36,9 +37,30 @@ def configure(config: LogConfig, file: TextIO | None = None, *, process: int | N
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, config.level.upper())),
-        logger_factory=structlog.WriteLoggerFactory(file),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _Lines(file))),
         cache_logger_on_first_use=True,
     )
+
+
+class _Lines:
+    """A file of lines. A line that cannot be written is lost: the disk is full, or a terminal or pipe is closed.
+
+    Args:
+        file: where the lines go.
+    """
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, text: str) -> None:
+        """Write a line."""
+        with suppress(OSError):
+            self._file.write(text)
+
+    def flush(self) -> None:
+        """Write out what has been buffered."""
+        with suppress(OSError):
+            self._file.flush()
 
 
 def _numbered(process: int) -> structlog.typing.Processor:
