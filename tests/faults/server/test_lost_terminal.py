@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import os
 import pty
+import select
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from facet import Client
 
@@ -21,11 +25,12 @@ def test_a_server_whose_terminal_closes_ends_as_with_sigterm(tmp_path: Path) -> 
     keyboard, terminal = pty.openpty()
     # The first terminal that the leader of a session opens is the one that sends SIGHUP when it closes.
     opening = ["sh", "-c", 'terminal=$1; shift; exec "$@" <>"$terminal" >&0 2>&0', "sh", os.ttyname(terminal)]
-    with subprocess.Popen([*opening, *SERVE], cwd=tmp_path, start_new_session=True) as process:
-        os.close(terminal)
+    with running([*opening, *SERVE], cwd=tmp_path, start_new_session=True) as process:
         said = b""
         while b"stop it with" not in said:
+            assert select.select([keyboard], [], [], PATIENCE)[0], said
             said += os.read(keyboard, 65536)
+        os.close(terminal)
         os.close(keyboard)
         assert process.wait(PATIENCE) == 0
     assert (tmp_path / "facet.sqlite3").exists()
@@ -34,7 +39,7 @@ def test_a_server_whose_terminal_closes_ends_as_with_sigterm(tmp_path: Path) -> 
 
 def test_a_server_that_nohup_started_outlives_its_terminal(tmp_path: Path) -> None:
     ignoring = ["sh", "-c", 'trap "" HUP; exec "$@"', "sh"]
-    with subprocess.Popen([*ignoring, *SERVE, "--json"], cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
+    with running([*ignoring, *SERVE, "--json"], cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
         address = read_address(process)
         process.send_signal(signal.SIGHUP)
         with Client(address) as client:
@@ -46,12 +51,22 @@ def test_a_server_that_nohup_started_outlives_its_terminal(tmp_path: Path) -> No
 def test_a_server_whose_log_cannot_be_written_serves(tmp_path: Path) -> None:
     with (
         Path("/dev/full").open("w") as full,
-        subprocess.Popen([*SERVE, "--json"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=full, text=True) as process,
+        running([*SERVE, "--json"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=full, text=True) as process,
     ):
         with Client(read_address(process)) as client:
             assert client.create_gallery("served").gallery_id == "served"
         process.terminate()
         assert process.wait(PATIENCE) == 0
+
+
+@contextmanager
+def running(*arguments: Any, **options: Any) -> Iterator[subprocess.Popen[str]]:
+    """Run a process, which is killed if a test fails."""
+    with subprocess.Popen(*arguments, **options) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def read_address(process: subprocess.Popen[str]) -> str:
