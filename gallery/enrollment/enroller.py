@@ -109,24 +109,28 @@ class Enroller:
         self, gallery: OpenGallery, take: Callable[[], Sequence[WaitingFace]]
     ) -> list[Enrolled | Exception]:
         """Enrol the faces that wait for a gallery; the caller holds its ``change_lock``."""
-        faces = self._enroll_some(gallery, take)
+        faces: list[WaitingFace] = []
+        self._enroll_some(gallery, faces, take)
         while left := [face for face in faces if face.answer is None]:
-            self._enroll_some(gallery, partial(list, left))
+            self._enroll_some(gallery, left, take)
         answers = [face.answer for face in faces if face.answer is not None]
         for face in faces:
             face.answer = None  # an error's traceback leads to its face: such a circle would keep embeddings in memory
         return answers
 
-    def _enroll_some(self, gallery: OpenGallery, take: Callable[[], Sequence[WaitingFace]]) -> Sequence[WaitingFace]:
-        """Enrol faces in one transaction, and return them; those that depend on others of them get no answer yet.
+    def _enroll_some(
+        self, gallery: OpenGallery, faces: list[WaitingFace], take: Callable[[], Sequence[WaitingFace]]
+    ) -> None:
+        """Enrol faces in one transaction; those that depend on others of them get no answer yet.
 
-        The faces are taken once the store holds the gallery: more of them have come by then.
+        No faces stand for those that wait once the store holds the gallery, because more of them have come by then.
+        They are added to ``faces``.
         """
-        faces: Sequence[WaitingFace] = ()
         stored: list[tuple[WaitingFace, Enrolled, bool]] | None = None
         try:
             with self._registry.storing(gallery) as hold:
-                faces = take()
+                if not faces:
+                    faces += take()
                 stored = self._store_some(gallery, faces)
         except Exception as error:
             if not faces:
@@ -137,8 +141,8 @@ class Enroller:
                     face.answer = error
             else:  # nothing is stored, perhaps because of one of them
                 for face in left:
-                    self._enroll_some(gallery, partial(list, [face]))
-            return faces
+                    self._enroll_some(gallery, [face], take)
+            return
         is_shown = True
         for face, enrolled, is_new in stored:
             try:
@@ -155,7 +159,6 @@ class Enroller:
             self._registry.note_reached(gallery, hold)
         else:
             self._registry.read_unshown(gallery)
-        return faces
 
     def _store_some(
         self, gallery: OpenGallery, faces: Sequence[WaitingFace]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gc
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
@@ -22,11 +23,13 @@ from gallery.errors import (
 from gallery.galleries import Galleries
 from gallery.index.memory_index import MemoryIndex
 from gallery.opened import registry
+from gallery.opened.open_gallery import OpenGallery
 from gallery.records.enrollments import Enrolled, Enrollment
 from gallery.records.galleries import GalleryChange
 from gallery.records.policies import GalleryPolicy
 from gallery.records.templates import EmbeddedTemplates
 from gallery.stores.base import AddedTemplate
+from gallery.stores.feed import Hold
 from gallery.stores.sqlite.sqlite_store import SqliteStore
 from tests.unit.gallery.samples import CONTRACT, DIMENSION, axis, best_match, between, face
 from tests.waiting import until
@@ -70,6 +73,25 @@ def test_of_several_pictures_of_one_person_the_first_is_enrolled(galleries: Gall
     outcomes = enrolled_together(galleries, [(f"s{each}", face(one)) for each, one in enumerate(alike)])
     assert names(outcomes) == ["s0"] + ["LooksLikeAnotherSubject"] * 4
     assert galleries.get_gallery("g").subject_count == 1
+
+
+def test_a_second_transaction_that_cannot_begin_fails_only_those_of_it(galleries: Galleries) -> None:
+    """A second picture of a person is stored after the first one, which has its answer whatever happens then."""
+    begin = galleries._registry.in_one_transaction
+    begun: list[str] = []
+
+    @contextmanager
+    def begin_once(gallery: OpenGallery) -> Iterator[Hold]:
+        if begun:
+            raise StorageError("the store is away")
+        begun.append(gallery.gallery_id)
+        with begin(gallery) as hold:
+            yield hold
+
+    galleries._registry.in_one_transaction = begin_once
+    asked = [("ann", face(axis(1))), ("bob", face(axis(2))), ("ann", face(between(axis(1), axis(3), 0.8)))]
+    assert names(enrolled_together(galleries, asked)) == ["ann", "bob", "StorageError"]
+    assert galleries.get_gallery("g").template_count == 2
 
 
 @pytest.mark.parametrize("mean_of_best", [1, 2])
