@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
 from pathlib import Path
 
 from gallery.errors import DatabaseReplaced, StorageUnavailable
@@ -71,6 +72,7 @@ class FileGuard:
         self._files = {path: _identity(os.fstat(descriptor))} | {each: _identity(each.stat()) for each in beside}
         self._size = 0
         self._is_cut_off = False
+        self._size_lock = threading.Lock()
         self._token = token
 
     def check(self, *, is_stored: bool = False) -> None:
@@ -106,10 +108,11 @@ class FileGuard:
 
         A checkpoint lets it grow after the last change was checked, and would fill up a file that was cut off.
         """
-        size = os.fstat(self._descriptor).st_size
-        self._is_cut_off |= size < self._size
-        self._size = max(self._size, size)
-        return not self._is_cut_off
+        with self._size_lock:  # the file may grow after its size was read, and another thread may remember that
+            size = os.fstat(self._descriptor).st_size
+            self._is_cut_off |= size < self._size
+            self._size = max(self._size, size)
+            return not self._is_cut_off
 
 
 def _identity(found: os.stat_result) -> tuple[int, int]:
