@@ -14,14 +14,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from facet import Client
 
 SERVE = (sys.executable, "-m", "facet", "serve", "--server.port", "0", "--models.objects", "none")
 PATIENCE = 120
 
 
-def test_a_server_whose_terminal_closes_ends_as_with_sigterm(tmp_path: Path) -> None:
+def test_a_server_whose_terminal_closes_ends_as_with_sigterm(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """It cannot write to the terminal any more, and closes its database nevertheless."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # if nohup started the tests, the server would ignore it
+    request.addfinalizer(lambda: signal.signal(signal.SIGHUP, before))
     keyboard, terminal = pty.openpty()
     # The first terminal that the leader of a session opens is the one that sends SIGHUP when it closes.
     opening = ["sh", "-c", 'terminal=$1; shift; exec "$@" <>"$terminal" >&0 2>&0', "sh", os.ttyname(terminal)]
