@@ -92,8 +92,7 @@ class Together(Generic[Item, Answer]):
             return [each.item for each in group]
 
         try:
-            for each, answer in zip(group, work(take), strict=True):
-                each.end(answer)
+            _answer(group, work(take))
         except Exception as error:
             if not group:
                 take()
@@ -134,6 +133,12 @@ class _Waiting(Generic[Item, Answer]):
         except Empty:
             return False
         return True
+
+
+def _answer(waiting: Sequence[_Waiting[Item, Answer]], answers: Sequence[Answer | Exception]) -> None:
+    # In a function of its own: the traceback of an error leads to the variables of its caller.
+    for each, answer in zip(waiting, answers, strict=True):
+        each.end(answer)
 
 
 def _fail(waiting: Sequence[_Waiting[Item, Answer]], error: Exception) -> None:

@@ -113,10 +113,13 @@ class Enroller:
         self._enroll_some(gallery, faces, take)
         while left := [face for face in faces if face.answer is None]:
             self._enroll_some(gallery, left, take)
-        answers = [face.answer for face in faces if face.answer is not None]
-        for face in faces:
-            face.answer = None  # an error's traceback leads to its face: such a circle would keep embeddings in memory
-        return answers
+        try:
+            return [face.answer for face in faces if face.answer is not None]
+        finally:
+            # An error's traceback leads to its face, and to these variables: such a circle would keep embeddings in
+            # memory.
+            for face in faces:
+                face.answer = None
 
     def _enroll_some(
         self, gallery: OpenGallery, faces: list[WaitingFace], take: Callable[[], Sequence[WaitingFace]]

@@ -6,7 +6,7 @@ import gc
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import ClassVar
 
@@ -253,3 +253,26 @@ def test_nothing_of_a_face_stays_in_memory_because_another_one_was_refused(galle
         assert all(each() is None for each in gone)
     finally:
         gc.enable()
+
+
+class Away(SqliteStore):
+    """A store that is away when templates are to be added."""
+
+    def add_templates(self, gallery_id: str, added: Sequence[AddedTemplate], *, contract: str = "") -> None:
+        raise StorageError("the store is away")
+
+
+def test_nothing_of_a_face_stays_in_memory_because_its_transaction_failed(tmp_path: Path) -> None:
+    store = Away(tmp_path / "facet.db")
+    with closing(Galleries(store, contract=CONTRACT, dimension=DIMENSION, max_templates_per_subject=10)) as galleries:
+        galleries.create_gallery("g", display_name="", threshold=0.5)
+        enrollment = face(axis(1).copy())
+        gone = weakref.ref(enrollment.embedding)
+        gc.disable()
+        try:
+            with suppress(StorageError):
+                galleries.enroll("g", "ann", enrollment)
+            del enrollment
+            assert gone() is None
+        finally:
+            gc.enable()
