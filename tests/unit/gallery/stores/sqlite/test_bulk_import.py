@@ -253,14 +253,15 @@ def test_an_import_and_enrolments_take_turns(store: SqliteStore) -> None:
     store.create_gallery(gallery("other"))
     importing = store.begin_import(gallery("g"))
     enrolled, imported = 0, threading.Event()
+    to_import, to_enroll = faces("g", 5000, each=1), faces("other", 3000, each=1)  # neither thread waits for them
 
     def fill() -> None:
-        importing.add(faces("g", 5000, each=1))
+        importing.add(to_import)
         imported.set()
 
     filling = threading.Thread(target=fill)
     filling.start()
-    for face in faces("other", 3000, each=1):
+    for face in to_enroll:
         if imported.is_set():
             break
         assert face.template is not None
